@@ -1,0 +1,63 @@
+//! Messages to bytes: frames in their shortest form, masked if we are a client (§5.1, §5.3).
+
+use alloc::vec::Vec;
+
+use crate::connection::Role;
+use crate::header;
+use crate::mask::Mask;
+use crate::opcode::Opcode;
+
+/// Appends the header of a server's frame: FIN set, no mask, 2, 4 or 10 bytes (§5.2).
+///
+/// The payload of exactly `payload_bytes` must follow.
+#[inline]
+pub fn encode_server_header(opcode: Opcode, payload_bytes: usize, output: &mut Vec<u8>) {
+    header::encode(true, opcode, payload_bytes, None, output);
+}
+
+/// Appends a whole message or control frame as a server sends it, header and payload.
+///
+/// What a server sends depends on no connection, so one frame may be shared by many: a broadcast is encoded once.
+/// The caller sees to it that text is UTF-8 and a control frame at most 125 bytes long.
+#[inline]
+pub fn encode_server_frame(opcode: Opcode, payload: &[u8], output: &mut Vec<u8>) {
+    encode_frame(Role::Server, true, opcode, payload, output);
+}
+
+/// Appends a server's frame whose payload `write` appends by itself, with no copy in between.
+///
+/// The header is put before it afterwards; a payload of up to 125 bytes does not move for it. `write` must only append.
+#[inline]
+pub fn encode_server_frame_with(opcode: Opcode, output: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = output.len();
+    encode_server_header(opcode, 0, output);
+    let guessed = output.len();
+    write(output);
+    let payload_bytes = output.len() - guessed;
+    if payload_bytes <= header::MAX_SHORT_BYTES {
+        output[guessed - 1] = payload_bytes as u8;
+        return;
+    }
+    let mut header = Vec::with_capacity(header::MAX_SERVER_BYTES);
+    encode_server_header(opcode, payload_bytes, &mut header);
+    output.splice(start..guessed, header);
+}
+
+/// Appends one frame for `role`.
+#[inline]
+pub(crate) fn encode_frame(role: Role, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Vec<u8>) {
+    match role {
+        Role::Server => {
+            output.reserve(header::MAX_SERVER_BYTES + payload.len());
+            header::encode(fin, opcode, payload.len(), None, output);
+            output.extend_from_slice(payload);
+        }
+        Role::Client { mask_key } => {
+            let key = mask_key();
+            header::encode(fin, opcode, payload.len(), Some(key), output);
+            let start = output.len();
+            output.extend_from_slice(payload);
+            Mask::new(key).apply(&mut output[start..]);
+        }
+    }
+}

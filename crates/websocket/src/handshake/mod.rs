@@ -1,0 +1,1 @@
+//! The opening handshake (§4): pure functions from heads to heads.
