@@ -1,0 +1,9 @@
+//! How fast is it, and what would be the best possible? Nothing here is published.
+//!
+//! - [`floor`]: an echo and fan-out server of raw epoll, what the kernel leaves possible.
+//! - [`load`]: a load generator, one thread, so light that the server is the one that is measured.
+//! - [`process`]: what a server costs, read from outside: CPU time, memory, and where it may run.
+
+pub mod floor;
+pub mod load;
+pub mod process;

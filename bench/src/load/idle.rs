@@ -1,0 +1,94 @@
+//! Memory of connections that do nothing: the slope between two counts, so that what a server takes once does not count.
+
+use std::io;
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::echo::check;
+use super::flow::FrameRow;
+use super::payload::Payload;
+use super::target::Target;
+use crate::process::resident_bytes;
+
+/// Memory counts as settled when it stayed the same for so long.
+const SETTLED: Duration = Duration::from_millis(300);
+/// Longest wait for that.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Payload of the one echo.
+const ECHO_BYTES: usize = 20;
+
+/// How many connections to open.
+#[derive(Clone, Debug)]
+pub struct IdleLoad {
+    /// Path of the echo.
+    pub path: String,
+    /// Connections at the first reading.
+    pub from: usize,
+    /// Connections at the second.
+    pub to: usize,
+    /// Whether each gets one echo of 20 bytes first.
+    pub is_echoed: bool,
+}
+
+/// What connections cost.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Slope {
+    /// Connections at the first reading.
+    pub from: usize,
+    /// Connections at the second.
+    pub to: usize,
+    /// Resident memory at the first reading.
+    pub from_bytes: u64,
+    /// Resident memory at the second.
+    pub to_bytes: u64,
+    /// Bytes per connection between them.
+    pub bytes_each: f64,
+}
+
+impl IdleLoad {
+    /// Opens the connections and reads the server's memory at both counts.
+    pub fn run(&self, target: &Target) -> io::Result<Slope> {
+        slope(target, self.from, self.to, |already, count| {
+            let mut streams = target.open_from(&self.path, already, count)?;
+            if self.is_echoed {
+                let row = FrameRow::new(&Payload::Binary.client_frame(ECHO_BYTES), 1);
+                check(&mut streams, &row, &Payload::Binary.server_frame(ECHO_BYTES))?;
+            }
+            Ok(streams)
+        })
+    }
+}
+
+/// Lets `open` open connections (given: how many are open, how many more), up to both counts, and reads the memory.
+pub(super) fn slope(
+    target: &Target,
+    from: usize,
+    to: usize,
+    mut open: impl FnMut(usize, usize) -> io::Result<Vec<TcpStream>>,
+) -> io::Result<Slope> {
+    let pid = target.pid.ok_or_else(|| io::Error::other("memory needs the server's process: --pid"))?;
+    let mut streams = open(0, from)?;
+    let from_bytes = settled_bytes(pid)?;
+    streams.extend(open(from, to - from)?);
+    let to_bytes = settled_bytes(pid)?;
+    let bytes_each = (to_bytes as f64 - from_bytes as f64) / (to - from) as f64;
+    Ok(Slope { from, to, from_bytes, to_bytes, bytes_each })
+}
+
+fn settled_bytes(pid: u32) -> io::Result<u64> {
+    let begun = Instant::now();
+    let mut bytes = resident_bytes(pid)?;
+    let mut since = Instant::now();
+    while since.elapsed() < SETTLED && begun.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(20));
+        let now = resident_bytes(pid)?;
+        if now != bytes {
+            bytes = now;
+            since = Instant::now();
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,65 @@
+//! What a server costs, read from outside; and where it and the generator run.
+
+use std::fs;
+use std::io::{self, Error};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The CPU time that `pid` has used so far, its children not counted. Resolution: 10 ms.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may contain anything, also blanks; the fields that count stand behind its bracket.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let mut ticks = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+    match (ticks.next(), ticks.next()) {
+        (Some(user), Some(system)) => {
+            Ok(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
+        }
+        _ => Err(Error::other(format!("/proc/{pid}/stat is not as expected"))),
+    }
+}
+
+/// The resident memory of `pid` in bytes: exact, which VmRSS of `status` no longer is.
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let (file, name) = match fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) {
+        Ok(file) => (file, "Rss:"),
+        Err(_) => (fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:"),
+    };
+    let line = file.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| Error::other(format!("/proc/{pid} tells no resident memory")))
+}
+
+/// Raises the soft limit of open files to the hard one and returns it.
+pub fn raise_open_files() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// Keeps this thread, and the processes it starts from now on, on `core`.
+pub fn pin(core: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// How many cores this thread may use.
+pub fn cores() -> io::Result<usize> {
+    Ok(sched_getaffinity(None)?.count() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_can_be_read() {
+        let own = std::process::id();
+        let before = cpu_time(own).expect("a process knows its CPU time");
+        while cpu_time(own).expect("and later") < before + Duration::from_millis(20) {}
+        assert!(resident_bytes(own).expect("it has memory") > 100_000);
+    }
+}
