@@ -21,8 +21,8 @@ mod topic;
 
 pub use error::{DecodeError, EncodeError, PayloadError, VsnError};
 pub use event::{FromEvent, RawEvent};
-pub use message::{Message, Name, Outgoing, events};
+pub use message::{Message, MessageBuf, Name, Outgoing, events};
 pub use payload::{IntoPayload, Payload, PayloadRef};
 pub use reference::{Ref, RefBuf};
-pub use serializer::{Serializer, V2Json, choose};
+pub use serializer::{Serializer, V2Json, Version};
 pub use topic::{PatternError, Topic, TopicPattern};

@@ -1,12 +1,13 @@
 //! What travels: messages in, and the five kinds of frame a server sends.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::payload::{Payload, PayloadRef};
-use crate::reference::Ref;
+use crate::reference::{Ref, RefBuf};
 
 /// Events with a meaning of their own (spec 1.7).
 pub mod events {
@@ -77,6 +78,42 @@ pub struct Message<'a> {
     pub event: Name<'a>,
     /// What it carries.
     pub payload: PayloadRef<'a>,
+}
+
+impl Message<'_> {
+    /// A copy that can wait; without the topic, which whoever lets it wait knows.
+    pub fn to_buf(&self) -> MessageBuf {
+        MessageBuf {
+            join_ref: self.join_ref.to_buf(),
+            message_ref: self.message_ref.to_buf(),
+            event: self.event.as_str().map(Into::into),
+            payload: self.payload.to_payload(),
+        }
+    }
+}
+
+/// A [`Message`] that waits, for a topic known to whoever keeps it.
+#[derive(Clone, Debug)]
+pub struct MessageBuf {
+    join_ref: RefBuf,
+    message_ref: RefBuf,
+    /// `None` if it was no string.
+    event: Option<Box<str>>,
+    payload: Payload,
+}
+
+impl MessageBuf {
+    /// The message again, for `topic`.
+    pub fn to_message<'a>(&'a self, topic: &'a str) -> Message<'a> {
+        let event = self.event.as_deref().map_or(Name { json: Some("null"), text: None }, Name::from);
+        Message {
+            join_ref: self.join_ref.as_ref(),
+            message_ref: self.message_ref.as_ref(),
+            topic: Name::from(topic),
+            event,
+            payload: self.payload.borrow(),
+        }
+    }
 }
 
 /// What a server sends.

@@ -22,15 +22,36 @@ pub trait Serializer: fmt::Debug + Send + Sync + 'static {
     fn encode(&self, outgoing: &Outgoing<'_>, output: &mut alloc::vec::Vec<u8>) -> Result<(), EncodeError>;
 }
 
-/// The serializer for a client's `vsn`; none given means 1.0.0 (rows C7, C8).
-///
-/// V1 has no serializer yet, so 1.0.x and clients without a `vsn` are refused here like any unknown version.
-pub fn choose(vsn: Option<&str>) -> Result<&'static dyn Serializer, VsnError> {
-    let vsn = vsn.unwrap_or("1.0.0");
-    match components(vsn) {
-        Some([2, 0, _]) => Ok(&V2Json),
-        Some(_) => Err(VsnError::Unsupported(vsn.to_string())),
-        None => Err(VsnError::Malformed(vsn.to_string())),
+/// A version of the wire that we speak; each has one [`Serializer`]. One byte, so that every member of a topic may
+/// carry its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Version {
+    /// `~> 2.0.0`: arrays of five.
+    V2,
+}
+
+impl Version {
+    /// Every version; a version's place in here is `version as usize`.
+    pub const ALL: [Self; 1] = [Self::V2];
+
+    /// The version for a client's `vsn`; none given means 1.0.0 (rows C7, C8).
+    ///
+    /// V1 has no serializer yet, so 1.0.x and clients without a `vsn` are refused here like any unknown version.
+    pub fn choose(vsn: Option<&str>) -> Result<Self, VsnError> {
+        let vsn = vsn.unwrap_or("1.0.0");
+        match components(vsn) {
+            Some([2, 0, _]) => Ok(Self::V2),
+            Some(_) => Err(VsnError::Unsupported(vsn.to_string())),
+            None => Err(VsnError::Malformed(vsn.to_string())),
+        }
+    }
+
+    /// What reads and writes it.
+    pub fn serializer(self) -> &'static dyn Serializer {
+        match self {
+            Self::V2 => &V2Json,
+        }
     }
 }
 
@@ -69,7 +90,7 @@ mod tests {
             (Some("1.0.0"), false),
             (None, false),
         ] {
-            assert_eq!(choose(vsn).is_ok(), expected, "{vsn:?}");
+            assert_eq!(Version::choose(vsn).is_ok(), expected, "{vsn:?}");
         }
     }
 }
