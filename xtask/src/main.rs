@@ -1,1 +1,78 @@
-fn main() {}
+//! The project's chores, as one command: `cargo xtask test | conformance | bench`.
+
+mod conformance;
+mod dependencies;
+mod install;
+mod report;
+mod server;
+mod suite;
+mod tally;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::{Failure, Workspace};
+
+/// Tests, measures and checks Wingbeat.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what the tests need and runs all of them; what a change must pass before it lands.
+    Test {
+        /// Only these steps, by name; see --list.
+        #[arg(value_name = "STEP")]
+        only: Vec<String>,
+        /// Names the steps in their order and ends.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Holds Wingbeat against the suites and clients of others.
+    #[command(subcommand)]
+    Conformance(conformance::Suite),
+    /// Runs a benchmark and prints a table, or one JSON object a line.
+    Bench {
+        /// Which one, and what it takes; `help` names them.
+        #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all went well.
+fn run(chore: Chore) -> Result<bool, Failure> {
+    let workspace = Workspace::find()?;
+    match chore {
+        Chore::Test { list: true, .. } => {
+            suite::STEPS.iter().for_each(|step| println!("{:<12} {}", step.name, step.about));
+            Ok(true)
+        }
+        Chore::Test { only, .. } => suite::run(&workspace, &only),
+        Chore::Conformance(suite) => {
+            let tally = suite.run(&workspace.aloud())?;
+            println!("{tally}");
+            Ok(tally.failed == 0)
+        }
+        Chore::Bench { arguments } => {
+            let cargo = ["run", "--quiet", "--release", "-p", "wingbeat-bench", "--bin", "bench", "--"];
+            Ok(workspace.cargo(cargo).args(arguments).status()?.success())
+        }
+    }
+}

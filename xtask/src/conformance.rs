@@ -1,0 +1,103 @@
+//! Suites and clients of others, each against a server of ours that is started for it.
+
+use clap::Subcommand;
+
+use crate::install;
+use crate::server::Server;
+use crate::tally::Tally;
+use crate::workspace::{Failure, Workspace};
+
+#[derive(Subcommand)]
+pub(crate) enum Suite {
+    /// Replays what a real Phoenix said, frame by frame.
+    Transcripts {
+        /// Against this server (ws://HOST:PORT) instead of our reference app.
+        #[arg(long)]
+        url: Option<String>,
+        /// Only transcripts whose name begins so.
+        names: Vec<String>,
+    },
+    /// Drives the unmodified npm package `phoenix` against us.
+    Phoenix,
+    /// Runs the Autobahn test suite against our server role.
+    Autobahn {
+        /// Against this server (ws://HOST:PORT/PATH) instead of our echo.
+        #[arg(long)]
+        url: Option<String>,
+        /// Only these cases, as globs.
+        cases: Vec<String>,
+    },
+    /// Chats in a real browser.
+    Browser,
+}
+
+impl Suite {
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<Tally, Failure> {
+        match self {
+            Self::Transcripts { url, names } => transcripts(workspace, url.as_deref(), names),
+            Self::Phoenix => phoenix(workspace),
+            Self::Autobahn { url, cases } => autobahn(workspace, url.as_deref(), cases),
+            Self::Browser => browser(workspace),
+        }
+    }
+}
+
+const PACKAGE: &str = "wingbeat-conformance";
+const REFERENCE_APP: &str = "reference-app";
+
+/// The reference app, or nothing if another server is named.
+fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
+    match url {
+        Some(_) => Ok(None),
+        None => Server::start(&workspace.build(PACKAGE, REFERENCE_APP)?, &[]).map(Some),
+    }
+}
+
+pub(crate) fn transcripts(workspace: &Workspace, url: Option<&str>, names: &[String]) -> Result<Tally, Failure> {
+    let runner = workspace.build(PACKAGE, "transcripts")?;
+    let server = reference_app(workspace, url)?;
+    let url = match (url, &server) {
+        (Some(url), _) => url.to_owned(),
+        (None, server) => format!("ws://{}", server.as_ref().map_or("", |server| &server.address)),
+    };
+    let output = workspace.run(workspace.command(runner).args(["--url", &url]).args(names))?;
+    Ok(Tally::of(&output))
+}
+
+pub(crate) fn phoenix(workspace: &Workspace) -> Result<Tally, Failure> {
+    let folder = workspace.root.join("conformance/phoenix");
+    install::npm_packages(workspace, &folder)?;
+    let app = workspace.build(PACKAGE, REFERENCE_APP)?;
+    let mut npm = workspace.command("npm");
+    let output =
+        workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_REFERENCE_APP", app))?;
+    Ok(Tally::of(&output))
+}
+
+pub(crate) fn browser(workspace: &Workspace) -> Result<Tally, Failure> {
+    let folder = workspace.root.join("conformance/browser");
+    install::npm_packages(workspace, &folder)?;
+    let binary = workspace.build("wingbeat-cli", "wingbeat")?;
+    let npm = |arguments: &[&str]| {
+        let mut npm = workspace.command("npm");
+        npm.args(arguments).current_dir(&folder).env("WINGBEAT_BINARY", &binary);
+        workspace.run(&mut npm)
+    };
+    npm(&["run", "--silent", "types"])?;
+    Ok(Tally::of(&npm(&["test", "--silent"])?))
+}
+
+/// Sections 12 and 13 are compression, which is not negotiated yet. In 6.4 a server must fail fast to be strict.
+pub(crate) fn autobahn(workspace: &Workspace, url: Option<&str>, cases: &[String]) -> Result<Tally, Failure> {
+    install::autobahn(workspace)?;
+    let server = reference_app(workspace, url)?;
+    let url = match (url, &server) {
+        (Some(url), _) => url.to_owned(),
+        (None, server) => format!("ws://{}/echo", server.as_ref().map_or("", |server| &server.address)),
+    };
+    let script = workspace.root.join("conformance/autobahn/fuzz-server.sh");
+    let mut command = workspace.command(script);
+    command.arg(url).args(cases).env("EXCLUDE", "12.* 13.*").env("STRICT", "6.4.*").env("SECTIONS", "1");
+    let output = workspace.run(&mut command)?;
+    Ok(Tally::of_autobahn(&output))
+}
