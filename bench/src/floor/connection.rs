@@ -51,7 +51,7 @@ impl Connection {
     /// Sends `pieces` of `bytes`, keeps a copy of what the kernel does not take.
     pub(super) fn send(&mut self, bytes: &[u8], pieces: &[Range<usize>]) -> io::Result<()> {
         let mut sent = if self.is_corked() { 0 } else { self.write(bytes, pieces)? };
-        if sent == pieces.iter().map(Range::len).sum() {
+        if sent == pieces.iter().map(Range::len).sum::<usize>() {
             return Ok(());
         }
         let mut rest = Vec::new();

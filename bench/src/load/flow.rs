@@ -25,10 +25,6 @@ impl FrameRow {
         let repeats = window.min(REPEATED_BYTES / frame.len()).max(1) + 1;
         Self { bytes: frame.repeat(repeats), frame_len: frame.len() }
     }
-
-    pub(super) fn frame(&self) -> &[u8] {
-        &self.bytes[..self.frame_len]
-    }
 }
 
 /// Memory that nothing is ever written to: received bytes are discarded by the kernel (MSG_TRUNC).

@@ -56,6 +56,15 @@ fn header(opcode: Opcode, mask_bit: u8, len: usize) -> Vec<u8> {
     header
 }
 
+/// The length of the header of a frame of a server, by its second byte.
+pub fn server_header_len(second: u8) -> usize {
+    match second & 0x7f {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
 /// The length of the frame of a server that begins `bytes`, once its header is there.
 pub fn server_frame_len(bytes: &[u8]) -> Option<usize> {
     let len = match bytes.get(1)? & 0x7f {

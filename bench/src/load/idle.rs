@@ -1,5 +1,6 @@
 //! Memory of connections that do nothing: the slope between two counts, so that what a server takes once does not count.
 
+use std::fmt;
 use std::io;
 use std::net::TcpStream;
 use std::thread::sleep;
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::echo::check;
-use super::flow::FrameRow;
 use super::payload::Payload;
 use super::target::Target;
 use crate::process::resident_bytes;
@@ -48,14 +48,20 @@ pub struct Slope {
     pub bytes_each: f64,
 }
 
+impl fmt::Display for Slope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} bytes per connection between {} and {}", self.bytes_each, self.from, self.to)
+    }
+}
+
 impl IdleLoad {
     /// Opens the connections and reads the server's memory at both counts.
     pub fn run(&self, target: &Target) -> io::Result<Slope> {
         slope(target, self.from, self.to, |already, count| {
             let mut streams = target.open_from(&self.path, already, count)?;
             if self.is_echoed {
-                let row = FrameRow::new(&Payload::Binary.client_frame(ECHO_BYTES), 1);
-                check(&mut streams, &row, &Payload::Binary.server_frame(ECHO_BYTES))?;
+                let kind = Payload::Binary;
+                check(&mut streams, &kind.client_frame(ECHO_BYTES), &kind.server_frame(ECHO_BYTES))?;
             }
             Ok(streams)
         })
