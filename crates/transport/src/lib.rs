@@ -1,1 +1,48 @@
-//! x
+//! WebSocket connections in workers: the only place where bytes meet sockets.
+//!
+//! - **A connection is a struct in a slab, not a task.** Its worker reads it, calls its [`Handler`] and writes it, so no
+//!   lock exists per connection and an idle one costs some hundred bytes.
+//! - **One thread writes a connection: its worker.** From inside a turn a send appends to the output; from other
+//!   threads it is a command to the worker's inbox ([`ConnectionHandle`]). Either way order is kept.
+//! - **A turn ends in at most one write per connection that it touched.**
+//! - **Nothing is unbounded**: see [`Config`] and [`SocketOptions`].
+//!
+//! `readiness → worker → a connection's turn → websocket::Connection → Handler → output → one write`
+//!
+//! The handshake on our own listener is the worker's, too; what is not a request for one of the [`Mount`]s goes to
+//! hyper, with the bytes read so far.
+
+mod closing;
+mod config;
+mod connection;
+mod context;
+mod error;
+mod handler;
+mod http;
+mod inbox;
+mod listener;
+mod message;
+mod mount;
+mod opening;
+mod origin;
+mod output;
+mod reading;
+mod server;
+mod stream;
+mod turn;
+mod websocket;
+mod wheel;
+mod worker;
+
+pub use crate::config::{Config, SocketOptions};
+pub use crate::context::Context;
+pub use crate::error::{Error, SendError};
+pub use crate::handler::{Cause, Closed, Handler, Info};
+pub use crate::http::{HttpService, NotFound, not_found};
+pub use crate::inbox::{ConnectionHandle, ConnectionId, WorkerId, Workers};
+pub use crate::message::{EncodedMessage, Message};
+pub use crate::mount::{Answer, Mount, PathParams, Request, Upgrade};
+pub use crate::origin::{CheckOrigin, OriginError, OriginPattern};
+pub use crate::server::{Running, Server};
+pub use crate::turn::Turn;
+pub use crate::websocket::{OwnedMessage, WebSocket};

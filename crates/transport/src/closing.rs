@@ -1,0 +1,104 @@
+//! How a connection ends: the closing handshake (RFC 6455 §7), failures, silence, and the loss of the socket.
+
+use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
+
+use crate::connection::Phase;
+use crate::handler::{Cause, Closed};
+use crate::turn::Turn;
+use crate::wheel::NEVER;
+
+impl Turn {
+    /// The peer's Close came; ours is out too, before it or as its answer.
+    pub(crate) fn handle_peer_close(&mut self, key: usize, frame: Option<CloseFrame>) {
+        let cause = self.connections[key].closing.map_or(Cause::Peer, |(cause, _)| cause);
+        let (code, reason) = match frame {
+            Some(frame) => (frame.code(), frame.reason().to_owned()),
+            None => (CloseCode::NO_STATUS, String::new()),
+        };
+        self.finish(key, Closed { code, reason, cause });
+    }
+
+    /// The peer broke the protocol: Close, and nothing further is listened to (§7.1.7).
+    #[cold]
+    pub(crate) fn fail(&mut self, key: usize, error: &ProtocolError) {
+        tracing::debug!(connection = ?self.id_of(key), %error, "the peer broke the protocol");
+        self.write_corked(key, 0, |connection, cork| connection.protocol.fail(error, cork));
+        let closed = Closed { code: error.close_code(), reason: error.to_string(), cause: Cause::Protocol };
+        self.finish(key, closed);
+    }
+
+    /// Ends for the application what the peer will not answer any more.
+    pub(crate) fn finish_unanswered(&mut self, key: usize) {
+        let (cause, code) = self.connections[key].closing.unwrap_or((Cause::Lost, CloseCode::ABNORMAL));
+        self.finish(key, Closed { code, reason: String::new(), cause });
+    }
+
+    /// The application is told; what waits is still written, then FIN.
+    pub(crate) fn finish(&mut self, key: usize, closed: Closed) {
+        let connection = &mut self.connections[key];
+        if connection.phase == Phase::Lingering {
+            return;
+        }
+        connection.phase = Phase::Lingering;
+        connection.paused = false;
+        (connection.rest, connection.left_over) = (Vec::new(), false);
+        connection.settle_waiting(Err(crate::SendError::Closed));
+        let timeout = connection.options.close_timeout;
+        let deadline = self.wheel.deadline(self.now, timeout);
+        self.set_deadline(key, deadline);
+        self.touch(key);
+        self.read_again(key);
+        self.tell_closed(key, closed);
+    }
+
+    /// The socket is gone, or not worth waiting for.
+    pub(crate) fn lose(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let (cause, code) = connection.closing.unwrap_or((Cause::Lost, CloseCode::ABNORMAL));
+        connection.phase = Phase::Lingering;
+        connection.settle_waiting(Err(crate::SendError::Closed));
+        self.tell_closed(key, Closed { code, reason: String::new(), cause });
+        self.connections.remove(key);
+    }
+
+    fn tell_closed(&mut self, key: usize, closed: Closed) {
+        self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
+        self.connections[key].handler = None;
+    }
+
+    /// Looks at every connection whose slot has come up.
+    pub(crate) fn handle_deadlines(&mut self) {
+        while let Some((tick, indices)) = self.wheel.take_due(self.now) {
+            for index in indices {
+                let key = index as usize;
+                let Some(connection) = self.connections.get_mut(key) else { continue };
+                if connection.scheduled != tick {
+                    continue;
+                }
+                connection.scheduled = NEVER;
+                let deadline = connection.deadline;
+                if deadline > self.now {
+                    if deadline != NEVER {
+                        self.set_deadline(key, deadline);
+                    }
+                } else {
+                    self.handle_deadline(key);
+                }
+            }
+        }
+        self.carry_out();
+    }
+
+    fn handle_deadline(&mut self, key: usize) {
+        match self.connections[key].phase {
+            Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
+            Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
+            Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),
+            Phase::Open => {
+                let code = self.connections[key].options.idle_close;
+                self.close_connection(key, Cause::Idle, code, "");
+            }
+            Phase::Closing | Phase::Lingering => self.lose(key),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One connection: a plain struct in its worker's slab. It owns no task, no timer and, while idle, no buffer.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use wingbeat_websocket::{self as websocket, CloseCode, Role};
+
+use crate::config::SocketOptions;
+use crate::error::SendError;
+use crate::handler::{Cause, Handler};
+use crate::output::Output;
+use crate::server::Seat;
+use crate::stream::Stream;
+use crate::wheel::{NEVER, Tick};
+
+/// Output beyond which a connection's input is left unread: a peer that does not read is not read either.
+pub(crate) const PAUSE_OUTPUT_BYTES: usize = 64 << 10;
+
+/// How far a connection has come. What its deadline means follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its request head is being read. Deadline: the handshake's.
+    Head,
+    /// A task decides about its request. Deadline: the handshake's.
+    Deciding,
+    /// Messages travel. Deadline: the idle timeout.
+    Open,
+    /// Our Close is out, the peer's has not come (RFC 6455 §7.1.3). Deadline: the peer's answer.
+    Closing,
+    /// Nothing is listened to any more: what waits is written, then FIN, then the peer's FIN is awaited so that no
+    /// reset destroys what is under way (§7.1.1). Deadline: the end.
+    Lingering,
+}
+
+/// Someone who waits until a message has room.
+pub(crate) type Waiting = oneshot::Sender<Result<(), SendError>>;
+
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) protocol: websocket::Connection,
+    pub(crate) handler: Option<Box<dyn Handler>>,
+    pub(crate) options: Arc<SocketOptions>,
+    /// Counts us among the server's connections while it lives.
+    pub(crate) seat: Seat,
+    pub(crate) output: Output,
+    /// Input that could not be used up: an unfinished head or frame, or what a pause left over.
+    pub(crate) rest: Vec<u8>,
+    /// Who waits until what it sent has room.
+    pub(crate) waiting: Option<Box<Vec<Waiting>>>,
+    pub(crate) generation: u32,
+    pub(crate) deadline: Tick,
+    /// Where the wheel will look at us next.
+    pub(crate) scheduled: Tick,
+    /// Ticks of silence allowed while open.
+    pub(crate) idle_ticks: Tick,
+    pub(crate) phase: Phase,
+    /// Why we closed, and with which code.
+    pub(crate) closing: Option<(Cause, CloseCode)>,
+    /// The socket may have something to read.
+    pub(crate) readable: bool,
+    /// The peer has sent FIN: read to the end even after a short read.
+    pub(crate) hung_up: bool,
+    /// The application does not want to read.
+    pub(crate) paused: bool,
+    /// The socket took no more and has not said that it does again.
+    pub(crate) blocked: bool,
+    /// The connection is in the turn's flush list.
+    pub(crate) touched: bool,
+    /// `rest` holds more than an unfinished frame.
+    pub(crate) left_over: bool,
+    /// FIN is out.
+    pub(crate) is_shut: bool,
+    /// The socket failed; to be ended after the present callback.
+    pub(crate) lost: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, generation: u32, options: Arc<SocketOptions>, seat: Seat) -> Self {
+        Self {
+            stream,
+            protocol: websocket::Connection::new(Role::Server, options.limits),
+            handler: None,
+            options,
+            seat,
+            output: Output::default(),
+            rest: Vec::new(),
+            waiting: None,
+            generation,
+            deadline: NEVER,
+            scheduled: NEVER,
+            idle_ticks: NEVER,
+            phase: Phase::Head,
+            closing: None,
+            readable: false,
+            hung_up: false,
+            paused: false,
+            blocked: false,
+            touched: false,
+            left_over: false,
+            is_shut: false,
+            lost: false,
+        }
+    }
+
+    /// Whether input may be taken now.
+    #[inline]
+    pub(crate) fn may_read(&self) -> bool {
+        match self.phase {
+            Phase::Head => true,
+            Phase::Deciding => false,
+            Phase::Open | Phase::Closing => !self.paused && self.has_room(),
+            Phase::Lingering => true,
+        }
+    }
+
+    /// Keeps input that could not be used up now. More than an unfinished head or frame there is only after a pause.
+    pub(crate) fn keep_rest(&mut self, rest: &[u8]) {
+        self.left_over = !rest.is_empty() && !self.may_read();
+        if rest.is_empty() {
+            self.rest = Vec::new();
+        } else {
+            self.rest.clear();
+            self.rest.extend_from_slice(rest);
+        }
+    }
+
+    /// Whether what the peer was sent has left, or nearly.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.blocked || self.output.len() <= PAUSE_OUTPUT_BYTES
+    }
+
+    /// Who waits for room learns that there is some, or that there never will be.
+    pub(crate) fn settle_waiting(&mut self, result: Result<(), SendError>) {
+        for waiting in self.waiting.take().into_iter().flat_map(|waiting| *waiting) {
+            let _ = waiting.send(result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs us, beside its handler and what the kernel takes.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 232, "{} bytes", size_of::<Connection>());
+    }
+}

@@ -1,0 +1,108 @@
+//! What a callback can do.
+
+use std::net::SocketAddr;
+
+use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_frame_with};
+
+use crate::connection::Phase;
+use crate::error::SendError;
+use crate::handler::Cause;
+use crate::inbox::{ConnectionHandle, ConnectionId};
+use crate::message::{EncodedMessage, Message};
+use crate::turn::Turn;
+
+/// One connection, in a callback of its handler; and through it the worker.
+pub struct Context<'a> {
+    pub(crate) turn: &'a mut Turn,
+    pub(crate) key: usize,
+}
+
+impl Context<'_> {
+    /// Which connection this is.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.turn.id_of(self.key)
+    }
+
+    /// A handle to the connection for other threads and tasks.
+    #[must_use]
+    pub fn handle(&self) -> ConnectionHandle {
+        self.turn.workers.handle(self.id())
+    }
+
+    /// The other end of the TCP connection, as the system tells it now.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.turn.connections[self.key].stream.peer_addr()
+    }
+
+    /// Whether messages can be sent: the handshake is done and no Close is out.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.turn.connections[self.key].phase == Phase::Open
+    }
+
+    /// Sends a message; it leaves at the end of the turn.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] once a Close is out; [`SendError::Full`] if the peer does not read and too much waits for
+    /// it, see [`SocketOptions::max_output_bytes`](crate::SocketOptions::max_output_bytes).
+    #[inline]
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.turn.prepare();
+        let payload = message.as_bytes();
+        self.turn.admit(self.key, payload.len() + 10)?;
+        self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame(message.opcode(), payload, cork));
+        Ok(())
+    }
+
+    /// Sends a message that was framed before.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.turn.apply_commands();
+        self.turn.send_encoded(self.key, message)
+    }
+
+    /// Sends the text that `write` appends to the buffer it is given: what is there already stays untouched. Spares a
+    /// copy where a payload is written piece by piece.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_text_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
+        self.turn.prepare();
+        self.turn.admit(self.key, 10)?;
+        self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
+        Ok(())
+    }
+
+    /// Begins the closing handshake; nothing can be sent after it.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.turn.apply_commands();
+        self.turn.close_connection(self.key, Cause::Local, code, reason);
+    }
+
+    /// Stops reading from the peer, messages already read included, until [`resume`](Self::resume): TCP then slows the
+    /// peer down. The idle timeout goes on.
+    pub fn pause(&mut self) {
+        self.turn.connections[self.key].paused = true;
+    }
+
+    /// Reads again.
+    pub fn resume(&mut self) {
+        self.turn.resume(self.key);
+    }
+
+    /// The worker, to reach its other connections and its local state.
+    pub fn turn(&mut self) -> &mut Turn {
+        self.turn.apply_commands();
+        self.turn
+    }
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Context").field(&self.id()).finish()
+    }
+}

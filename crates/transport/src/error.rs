@@ -1,0 +1,45 @@
+//! What can go wrong, by who is at fault: the application ([`SendError`]) or the world ([`Error`]). What a peer does
+//! wrong ends its own connection and is told to its handler ([`Closed`](crate::Closed)), nobody else.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is taken, not ours, or not permitted.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker's thread, runtime or readiness set could not be made.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] io::Error),
+    /// A mount's path does not begin with `/`, has an empty variable, or is mounted twice.
+    #[error("path {path:?} cannot be mounted: {why}")]
+    Path {
+        /// The path as given.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// A message was not taken. Nothing of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection is gone, or its closing handshake has begun (RFC 6455 §6.1: send only while open).
+    #[error("the connection is closed")]
+    Closed,
+    /// The peer does not read and its output is full; the connection is being closed with 1013.
+    #[error("the output of the connection is full")]
+    Full,
+    /// The worker has [`Config::max_inbox_commands`](crate::Config::max_inbox_commands) commands waiting.
+    #[error("the worker is busy")]
+    Busy,
+}

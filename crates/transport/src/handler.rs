@@ -1,0 +1,72 @@
+//! What an application implements: one [`Handler`] per connection.
+
+use std::any::Any;
+
+use wingbeat_websocket::CloseCode;
+
+use crate::context::Context;
+use crate::message::Message;
+
+/// Anything another task wants to tell a handler; see [`Handler::handle_info`].
+pub type Info = Box<dyn Any + Send>;
+
+/// What an application does with one connection, in the manner of Cowboy's `cowboy_websocket`.
+///
+/// The callbacks are synchronous and run on the thread of the connection's worker; what they send leaves in one write
+/// at the end of the turn. **A callback that blocks its thread stalls every connection of that worker**: hand long work
+/// to a task and come back through [`ConnectionHandle::info`](crate::ConnectionHandle::info).
+///
+/// A callback that panics ends its own connection with 1011, no other.
+pub trait Handler: Send + 'static {
+    /// The handshake is answered; the first message may be sent.
+    fn handle_open(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// A complete message came. Pings are answered and fragments joined before.
+    fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>);
+
+    /// Something was sent to the handler by [`ConnectionHandle::info`](crate::ConnectionHandle::info) or
+    /// [`Turn::info`](crate::Turn::info).
+    fn handle_info(&mut self, info: Info, cx: &mut Context<'_>) {
+        let _ = (info, cx);
+    }
+
+    /// The connection has ended, however it did. Called exactly once, last; nothing can be sent any more.
+    fn handle_close(&mut self, closed: Closed, cx: &mut Context<'_>) {
+        let _ = (closed, cx);
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The code of the first Close received (RFC 6455 §7.1.5); 1005 if that had none; if none came, the code that we
+    /// sent when we ended it, else 1006.
+    pub code: CloseCode,
+    /// The reason beside the code; not meant for end users (§5.5.1).
+    pub reason: String,
+    /// What ended it.
+    pub cause: Cause,
+}
+
+/// What ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The peer began the closing handshake.
+    Peer,
+    /// We began it, and the peer answered or its time ran out.
+    Local,
+    /// The peer broke the protocol or a limit and was closed with the code given.
+    Protocol,
+    /// The peer was silent for longer than the idle timeout.
+    Idle,
+    /// The peer did not read and its output was full.
+    SlowConsumer,
+    /// The TCP connection ended without a Close (§7.1.5: 1006).
+    Lost,
+    /// A callback of the handler panicked.
+    Panic,
+}

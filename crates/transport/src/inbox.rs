@@ -1,0 +1,252 @@
+//! What others ask of a worker, and how it reaches it.
+//!
+//! From inside a turn of the same worker a command goes to the turn's own queue, without lock or wake, and is carried
+//! out right after the present callback. From anywhere else it goes to the inbox: a lock-free queue that wakes the
+//! worker once per batch. Either way commands keep the order in which one thread gave them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use wingbeat_websocket::CloseCode;
+
+use crate::connection::Waiting;
+use crate::error::SendError;
+use crate::handler::Info;
+use crate::message::EncodedMessage;
+use crate::mount::{Answer, Upgrade};
+use crate::server::Seat;
+use crate::stream::Stream;
+use crate::turn::Turn;
+
+/// Names a worker of a server: 0 to [`Workers::len`] - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub(crate) u16);
+
+impl WorkerId {
+    /// Its place among the workers, from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// Names a connection of a server for as long as the server lives; never used twice within four thousand million
+/// connections of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) worker: WorkerId,
+}
+
+impl ConnectionId {
+    /// The worker to which the connection belongs.
+    #[must_use]
+    pub fn worker(self) -> WorkerId {
+        self.worker
+    }
+}
+
+pub(crate) enum Command {
+    Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
+    Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
+    Info { to: ConnectionId, info: Info },
+    Resume { to: ConnectionId },
+    Decide { to: ConnectionId, answer: Answer },
+    Adopt { stream: Stream, early: Bytes, upgrade: Upgrade, seat: Seat },
+    Run(Box<dyn FnOnce(&mut Turn) + Send>),
+    Stop { code: CloseCode, reason: Box<str>, by: Instant },
+}
+
+thread_local! {
+    /// Commands given inside the present turn of this thread, if one is going on.
+    static PRESENT: Present = const {
+        Present { inbox: Cell::new(0), commands: RefCell::new(VecDeque::new()) }
+    };
+}
+
+struct Present {
+    /// Identity of the worker's inbox; 0 outside a turn.
+    inbox: Cell<usize>,
+    commands: RefCell<VecDeque<Command>>,
+}
+
+/// While this lives, commands for the worker given on this thread stay in the turn.
+pub(crate) struct InTurn;
+
+impl InTurn {
+    pub(crate) fn enter(inbox: &Inbox) -> Self {
+        PRESENT.with(|present| present.inbox.set(inbox.identity()));
+        Self
+    }
+}
+
+impl Drop for InTurn {
+    fn drop(&mut self) {
+        PRESENT.with(|present| present.inbox.set(0));
+    }
+}
+
+/// The next command given inside the present turn.
+#[inline]
+pub(crate) fn take_command() -> Option<Command> {
+    PRESENT.with(|present| present.commands.borrow_mut().pop_front())
+}
+
+/// The way into one worker from anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    sender: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: AtomicUsize,
+    max_waiting: usize,
+}
+
+/// The worker's end of its inbox.
+pub(crate) struct InboxReceiver {
+    pub(crate) receiver: mpsc::UnboundedReceiver<Command>,
+    shared: Arc<Shared>,
+}
+
+impl Inbox {
+    pub(crate) fn new(max_waiting: usize) -> (Self, InboxReceiver) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { waiting: AtomicUsize::new(0), max_waiting });
+        (Self { sender, shared: shared.clone() }, InboxReceiver { receiver, shared })
+    }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.shared) as usize
+    }
+
+    fn is_present(&self) -> bool {
+        PRESENT.with(|present| present.inbox.get() == self.identity())
+    }
+
+    pub(crate) fn post(&self, command: Command) -> Result<(), SendError> {
+        if self.is_present() {
+            PRESENT.with(|present| present.commands.borrow_mut().push_back(command));
+            return Ok(());
+        }
+        if self.shared.waiting.load(Ordering::Relaxed) >= self.shared.max_waiting {
+            return Err(SendError::Busy);
+        }
+        self.post_always(command)
+    }
+
+    /// For what must not be lost however full the inbox is: at most one each per connection.
+    pub(crate) fn post_always(&self, command: Command) -> Result<(), SendError> {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sender.send(command).map_err(|_| SendError::Closed)
+    }
+}
+
+impl InboxReceiver {
+    /// Counts `taken` commands as no longer waiting.
+    pub(crate) fn settle(&self, taken: usize) {
+        self.shared.waiting.fetch_sub(taken, Ordering::Relaxed);
+    }
+}
+
+/// One connection, from any thread. Clone is cheap; it does not keep the connection open.
+#[derive(Clone, Debug)]
+pub struct ConnectionHandle {
+    pub(crate) id: ConnectionId,
+    pub(crate) inbox: Inbox,
+}
+
+impl ConnectionHandle {
+    /// Which connection.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Sends a message. `Ok` means that the worker will carry it out, in order; whether the connection still lives then
+    /// shows in [`Handler::handle_close`](crate::Handler::handle_close).
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] if the worker's inbox is full, [`SendError::Closed`] if the worker has ended.
+    pub fn send(&self, message: EncodedMessage) -> Result<(), SendError> {
+        self.inbox.post(Command::Send { to: self.id, message, written: None })
+    }
+
+    /// Tells the handler something, through [`Handler::handle_info`](crate::Handler::handle_info).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn info(&self, info: impl std::any::Any + Send) -> Result<(), SendError> {
+        self.inbox.post(Command::Info { to: self.id, info: Box::new(info) })
+    }
+
+    /// Begins the closing handshake, after what was sent before.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.inbox.post(Command::Close { to: self.id, code, reason: reason.into() })
+    }
+}
+
+/// All workers of a server, from any thread. Clone is cheap.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    inboxes: Arc<[Inbox]>,
+}
+
+impl Workers {
+    pub(crate) fn new(inboxes: Vec<Inbox>) -> Self {
+        Self { inboxes: inboxes.into() }
+    }
+
+    /// How many there are; at least one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// The workers' names.
+    pub fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.inboxes.len() as u16).map(WorkerId)
+    }
+
+    pub(crate) fn inbox(&self, worker: WorkerId) -> &Inbox {
+        &self.inboxes[worker.index()]
+    }
+
+    pub(crate) fn handle(&self, id: ConnectionId) -> ConnectionHandle {
+        ConnectionHandle { id, inbox: self.inbox(id.worker).clone() }
+    }
+
+    /// Runs `job` in a turn of `worker`: right after the present callback if that worker's turn is going on here, else
+    /// when it comes to its inbox.
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] if the worker's inbox is full, [`SendError::Closed`] if the worker has ended.
+    pub fn run(&self, worker: WorkerId, job: impl FnOnce(&mut Turn) + Send + 'static) -> Result<(), SendError> {
+        self.inbox(worker).post(Command::Run(Box::new(job)))
+    }
+
+    /// Runs `job` in a turn of every worker, as [`run`](Self::run) does for one.
+    ///
+    /// # Errors
+    /// The first error, after every worker was tried.
+    pub fn run_everywhere(&self, job: impl Fn(&mut Turn) + Send + Sync + 'static) -> Result<(), SendError> {
+        let job = Arc::new(job);
+        let post = |worker| {
+            let job = job.clone();
+            self.run(worker, move |turn| job(turn))
+        };
+        self.ids().map(post).fold(Ok(()), Result::and)
+    }
+}

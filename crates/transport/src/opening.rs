@@ -1,0 +1,185 @@
+//! How a connection opens: its request head, the mount's answer, the 101, and what goes to hyper instead.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use wingbeat_websocket::handshake::{HeadError, may_complete_head, parse_head, write_response_head};
+use wingbeat_websocket::{self as websocket, Role};
+
+use crate::config::SocketOptions;
+use crate::connection::{Connection, Phase};
+use crate::handler::Handler;
+use crate::inbox::{Command, ConnectionId};
+use crate::mount::{Answer, Request, Upgrade};
+use crate::server::Seat;
+use crate::stream::Stream;
+use crate::turn::Turn;
+use crate::wheel::NEVER;
+use crate::worker::Worker;
+
+/// How HTTP/2 begins on a connection that did not negotiate it.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+impl Worker {
+    /// Takes the head of a request, if all of it is there, and says how many bytes it was.
+    pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+        let seen = self.turn.connections[key].rest.len().saturating_sub(3);
+        let limits = self.shared.head_limits;
+        if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
+            return None;
+        }
+        if input.starts_with(HTTP2_PREFACE) {
+            self.hand_over(key, input);
+            return Some(input.len());
+        }
+        match parse_head(input, limits) {
+            Ok(Some((request, used))) => {
+                let (head, ()) = request.into_parts();
+                self.route(key, head, input, used)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.turn.refuse_head(key, &error);
+                Some(input.len())
+            }
+        }
+    }
+
+    fn route(&mut self, key: usize, head: http::request::Parts, input: &[u8], used: usize) -> Option<usize> {
+        let shared = self.shared.clone();
+        let Some((mount, path_params)) = shared.routes.find(head.uri.path()) else {
+            self.hand_over(key, input);
+            return Some(input.len());
+        };
+        let request = Request {
+            head,
+            peer_addr: self.turn.connections[key].stream.peer_addr(),
+            scheme: http::uri::Scheme::HTTP,
+            path_params,
+            workers: self.turn.workers.clone(),
+        };
+        // Until it is decided nothing else is taken: what comes early waits.
+        self.turn.connections[key].phase = Phase::Deciding;
+        self.handle_answer(key, mount.handle_request(request));
+        Some(used)
+    }
+
+    /// Carries out what a mount answered, now or by a task.
+    pub(crate) fn handle_answer(&mut self, key: usize, answer: Answer) {
+        match answer {
+            Answer::Upgrade(upgrade) => self.turn.open(key, upgrade),
+            Answer::Respond(response) => self.turn.respond(key, response),
+            Answer::Later(mut future) => {
+                // Most are decided at once; only those that are not cost a task.
+                match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                    Poll::Ready(answer) => self.handle_answer(key, answer),
+                    Poll::Pending => self.decide_later(self.turn.id_of(key), future),
+                }
+            }
+        }
+    }
+
+    fn decide_later(&self, to: ConnectionId, future: std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>) {
+        let inbox = self.turn.workers.inbox(to.worker).clone();
+        tokio::spawn(async move {
+            let answer = future.await;
+            let _ = inbox.post_always(Command::Decide { to, answer });
+        });
+    }
+
+    pub(crate) fn decide(&mut self, to: ConnectionId, answer: Answer) {
+        if let Some(key) = self.turn.key_of(to)
+            && self.turn.connections[key].phase == Phase::Deciding
+        {
+            self.handle_answer(key, answer);
+            self.turn.carry_out();
+            self.take_turn(key);
+        }
+    }
+
+    /// A connection whose handshake hyper has done.
+    pub(crate) fn adopt(&mut self, stream: Stream, early: &Bytes, upgrade: Upgrade, seat: Seat) {
+        let Some(key) = self.insert(stream, upgrade.options.clone(), seat) else { return };
+        let connection = &mut self.turn.connections[key];
+        connection.rest = early.to_vec();
+        connection.left_over = !early.is_empty();
+        connection.readable = true;
+        self.turn.begin(key, upgrade);
+        self.turn.carry_out();
+        self.take_turn(key);
+    }
+
+    /// Puts a stream into the slab and the readiness set.
+    pub(crate) fn insert(&mut self, mut stream: Stream, options: Arc<SocketOptions>, seat: Seat) -> Option<usize> {
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.turn.connections.vacant_entry();
+        let key = entry.key();
+        if let Err(error) = stream.register(self.poll.registry(), key) {
+            tracing::warn!(%error, "a connection could not be watched");
+            return None;
+        }
+        entry.insert(Connection::new(stream, self.generation, options, seat));
+        Some(key)
+    }
+
+    /// Gives the connection to hyper, with the bytes read so far: it is no request for one of our mounts.
+    fn hand_over(&mut self, key: usize, input: &[u8]) {
+        let mut connection = self.turn.connections.remove(key);
+        if let Err(error) = connection.stream.deregister(self.poll.registry()) {
+            tracing::warn!(%error, "a connection could not be handed over");
+            return;
+        }
+        (self.serve_http)(connection.stream.into_std(), Bytes::copy_from_slice(input), connection.seat);
+    }
+}
+
+impl Turn {
+    /// 101, and the handler's first callback.
+    fn open(&mut self, key: usize, upgrade: Upgrade) {
+        self.write_corked(key, 0, |_, cork| write_response_head(&upgrade.response, cork));
+        self.begin(key, upgrade);
+    }
+
+    fn begin(&mut self, key: usize, upgrade: Upgrade) {
+        let idle_ticks = upgrade.options.idle_timeout.map(|idle| self.wheel.deadline(0, idle)).unwrap_or(NEVER);
+        let connection = &mut self.connections[key];
+        connection.phase = Phase::Open;
+        connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
+        connection.options = upgrade.options;
+        connection.handler = Some(upgrade.handler);
+        connection.idle_ticks = idle_ticks;
+        let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
+        self.set_deadline(key, deadline);
+        self.call(key, Handler::handle_open);
+        self.read_again(key);
+    }
+
+    /// An HTTP answer, and the end.
+    pub(crate) fn respond(&mut self, key: usize, response: http::Response<Bytes>) {
+        let (mut parts, body) = response.into_parts();
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        // A 426 names the upgrade in Connection (RFC 9110 §15.5.22), beside the end of the connection.
+        let connection = if parts.headers.contains_key(header::UPGRADE) { "upgrade, close" } else { "close" };
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+        let head = http::Response::from_parts(parts, ());
+        self.write_corked(key, 0, |_, cork| {
+            write_response_head(&head, cork);
+            cork.extend_from_slice(&body);
+        });
+        self.finish_unanswered(key);
+    }
+
+    pub(crate) fn refuse(&mut self, key: usize, status: u16, why: &'static str) {
+        let mut response = http::Response::new(Bytes::from_static(why.as_bytes()));
+        *response.status_mut() = StatusCode::from_u16(status).expect("a status of this file");
+        self.respond(key, response);
+    }
+
+    fn refuse_head(&mut self, key: usize, error: &HeadError) {
+        let mut response = http::Response::new(Bytes::from(error.to_string()));
+        *response.status_mut() = error.status();
+        self.respond(key, response);
+    }
+}

@@ -1,0 +1,168 @@
+//! A connection's turn: read, decode, call the handler, write once.
+
+use std::borrow::Cow;
+use std::io::ErrorKind;
+
+use wingbeat_websocket::Received;
+
+use crate::connection::Phase;
+use crate::message::Message;
+use crate::turn::Turn;
+use crate::worker::Worker;
+
+/// Output of its own after which a connection is written in the middle of its turn.
+const WRITE_EARLY_BYTES: usize = 256 << 10;
+
+impl Worker {
+    /// The turn of `key`: takes what its socket has, at most one buffer full, and writes what came of it.
+    pub(crate) fn take_turn(&mut self, key: usize) {
+        self.read(key);
+        self.turn.carry_out();
+        if self.turn.connections.get(key).is_some_and(|connection| connection.touched) {
+            self.turn.connections[key].touched = false;
+            self.turn.write(key);
+            self.turn.forget_touched(key);
+        }
+    }
+
+    fn read(&mut self, key: usize) {
+        loop {
+            self.take_left_over(key);
+            let Some(connection) = self.turn.connections.get_mut(key) else { return };
+            if !connection.may_read() || !connection.readable || connection.left_over || connection.lost {
+                return;
+            }
+            let before = connection.rest.len();
+            self.buffer[..before].copy_from_slice(&connection.rest);
+            match connection.stream.read(&mut self.buffer[before..]) {
+                Ok(0) => return self.turn.handle_eof(key),
+                Ok(count) => {
+                    let is_short = count < self.buffer.len() - before;
+                    connection.readable = !is_short || connection.hung_up;
+                    let is_open = connection.phase == Phase::Open;
+                    if is_open && connection.idle_ticks != crate::wheel::NEVER {
+                        connection.deadline = self.turn.now.saturating_add(connection.idle_ticks);
+                    }
+                    self.take_buffer(key, before + count);
+                    if !is_short {
+                        return self.read_again(key);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
+                Err(_) => return self.turn.lose(key),
+            }
+        }
+    }
+
+    fn read_again(&mut self, key: usize) {
+        if self.turn.connections.contains(key) {
+            self.turn.read_again(key);
+        }
+    }
+
+    /// Works off the first `length` bytes of the buffer and keeps what could not be used up.
+    fn take_buffer(&mut self, key: usize, length: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let used = self.take_input(key, &mut buffer[..length]);
+        if let Some(connection) = self.turn.connections.get_mut(key) {
+            connection.keep_rest(&buffer[used..length]);
+        }
+        self.buffer = buffer;
+    }
+
+    /// Works off what a pause left over, before anything new is read.
+    fn take_left_over(&mut self, key: usize) {
+        let Some(connection) = self.turn.connections.get_mut(key) else { return };
+        if !connection.left_over || !connection.may_read() {
+            return;
+        }
+        connection.left_over = false;
+        let mut rest = std::mem::take(&mut connection.rest);
+        let used = self.take_input(key, &mut rest);
+        if let Some(connection) = self.turn.connections.get_mut(key) {
+            connection.keep_rest(&rest[used..]);
+        }
+    }
+
+    /// Takes as much of `input` as can be taken now, and says how much.
+    fn take_input(&mut self, key: usize, input: &mut [u8]) -> usize {
+        let mut used = 0;
+        while let Some(connection) = self.turn.connections.get(key) {
+            let step = match connection.phase {
+                Phase::Lingering => return input.len(),
+                Phase::Head => self.handle_head(key, &input[used..]),
+                _ if !connection.may_read() => None,
+                _ => self.turn.take_message(key, &mut input[used..]),
+            };
+            match step {
+                Some(step) => used += step,
+                None => break,
+            }
+        }
+        used
+    }
+}
+
+impl Turn {
+    /// Decodes and delivers the next message of `input`; `None` if it is not all there.
+    #[inline]
+    fn take_message(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
+        if input.is_empty() {
+            return None;
+        }
+        self.relieve_cork();
+        let mut result = Ok((0, None));
+        self.write_corked(key, 0, |connection, cork| result = connection.protocol.handle_input(input, cork));
+        match result {
+            Ok((used, None)) => return (used > 0).then_some(used),
+            Ok((used, Some(received))) => {
+                self.handle_received(key, received);
+                let connection = self.connections.get(key);
+                if connection.is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
+                    self.write(key);
+                }
+                return Some(used);
+            }
+            Err(error) => self.fail(key, &error),
+        }
+        Some(0)
+    }
+
+    #[inline]
+    fn handle_received(&mut self, key: usize, received: Received<'_>) {
+        match received {
+            Received::Text(text) => self.call(key, |handler, cx| handler.handle_message(Message::Text(&text), cx)),
+            Received::Binary(Cow::Borrowed(bytes)) => {
+                self.call(key, |handler, cx| handler.handle_message(Message::Binary(bytes), cx));
+            }
+            Received::Binary(Cow::Owned(bytes)) => {
+                self.call(key, |handler, cx| handler.handle_message(Message::Binary(&bytes), cx));
+            }
+            Received::Close(frame) => self.handle_peer_close(key, frame),
+            Received::Ping(_) | Received::Pong(_) => {}
+        }
+    }
+
+    /// The peer has hung up. What we owe it may still arrive if it only closed its own half.
+    fn handle_eof(&mut self, key: usize) {
+        self.write(key);
+        let connection = &mut self.connections[key];
+        if connection.phase == Phase::Lingering && !connection.output.is_empty() && !connection.lost {
+            connection.readable = false;
+            connection.hung_up = true;
+        } else {
+            self.lose(key);
+        }
+    }
+
+    /// `key` was written out of order: usually it is the newest of the touched.
+    fn forget_touched(&mut self, key: usize) {
+        if self.touched.back() == Some(&(key as u32)) {
+            self.touched.pop_back();
+        }
+        if self.touched.is_empty() {
+            self.cork.clear();
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A server: its mounts, its workers, its beginning and its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use wingbeat_websocket::CloseCode;
+use wingbeat_websocket::handshake::{HeadLimits, UpgradeRequest};
+
+use crate::config::{Config, SocketOptions};
+use crate::error::Error;
+use crate::handler::Handler;
+use crate::http::{Http, HttpService};
+use crate::inbox::{Command, Inbox, InboxReceiver, WorkerId, Workers};
+use crate::listener::listen;
+use crate::mount::{Answer, Mount, Request, Routes, Upgrade};
+use crate::websocket::{Accepted, WebSocket};
+use crate::worker::{ServeHttp, Worker};
+
+/// What all workers of a server share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) head_limits: HeadLimits,
+    pub(crate) default_options: Arc<SocketOptions>,
+    pub(crate) routes: Routes,
+    pub(crate) workers: Workers,
+    pub(crate) seats: Seats,
+}
+
+/// Counts connections against [`Config::max_connections`].
+#[derive(Clone, Debug)]
+pub(crate) struct Seats {
+    taken: Arc<AtomicUsize>,
+    most: usize,
+}
+
+/// One counted connection.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Seats {
+    fn new(most: usize) -> Self {
+        Self { taken: Arc::default(), most }
+    }
+
+    pub(crate) fn take(&self) -> Option<Seat> {
+        if self.taken.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Some(Seat(self.taken.clone()));
+        }
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A server that is being put together.
+///
+/// ```no_run
+/// use wingbeat_transport::{Config, Context, Handler, Message, Server, SocketOptions, not_found};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
+///         let _ = cx.send(message);
+///     }
+/// }
+///
+/// let server = Server::new(Config::default()).handler("/echo", SocketOptions::default(), |_| Ok(Echo));
+/// let running = server.start(not_found())?;
+/// println!("listening on {}", running.local_addr());
+/// # Ok::<(), wingbeat_transport::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Server {
+    config: Config,
+    mounts: Vec<(String, Arc<dyn Mount>)>,
+}
+
+impl Server {
+    /// A server without mounts.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, mounts: Vec::new() }
+    }
+
+    /// Mounts something at an exact path, whose segments may be `:variables`.
+    #[must_use]
+    pub fn mount(mut self, path: &str, mount: impl Mount) -> Self {
+        self.mounts.push((path.to_owned(), Arc::new(mount)));
+        self
+    }
+
+    /// Mounts a raw handler. The handshake is checked in full, then the origin, then `open` makes the handler or
+    /// refuses with any HTTP answer.
+    #[must_use]
+    pub fn handler<H: Handler>(
+        self,
+        path: &str,
+        options: SocketOptions,
+        open: impl Fn(&Request) -> Result<H, http::Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        let options = Arc::new(options);
+        let make = move |request: &Request| open(request).map(|handler| Box::new(handler) as Box<dyn Handler>);
+        self.mount(path, RawMount { options, make })
+    }
+
+    /// Mounts a loop: `serve` is called with each new connection and runs as a task.
+    #[must_use]
+    pub fn socket<F, Fut>(self, path: &str, options: SocketOptions, serve: F) -> Self
+    where
+        F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let options = Arc::new(options);
+        let serve = Arc::new(move |socket| drop(tokio::spawn(serve(socket))));
+        let make = move |_: &Request| Ok(Box::new(Accepted::new(serve.clone())) as Box<dyn Handler>);
+        self.mount(path, RawMount { options, make })
+    }
+
+    /// Listens, starts the workers, and returns. `http` serves what is not for one of the mounts.
+    ///
+    /// # Errors
+    /// The address cannot be had, a path cannot be mounted, or the system has no thread left.
+    pub fn start<S, B>(self, http: S) -> Result<Running, Error>
+    where
+        S: HttpService<B>,
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        let mut routes = Routes::default();
+        for (path, mount) in self.mounts {
+            routes.insert(&path, mount)?;
+        }
+        let config = self.config;
+        let (listeners, local_addr) = listen(config.listen, config.threads.max(1))?;
+        let (inboxes, receivers): (Vec<_>, Vec<_>) =
+            listeners.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
+        let shared = Arc::new(Shared {
+            head_limits: HeadLimits::DEFAULT.with_max_bytes(config.max_head_bytes).with_max_headers(config.max_headers),
+            default_options: Arc::default(),
+            routes,
+            workers: Workers::new(inboxes),
+            seats: Seats::new(config.max_connections),
+            config,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let (done, all_done) = mpsc::channel(1);
+        for ((id, listener), receiver) in shared.workers.ids().zip(listeners).zip(receivers) {
+            let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
+            spawn_worker(id, shared.clone(), listener, receiver, serve_http, done.clone())?;
+        }
+        Ok(Running { local_addr, shared, stop, all_done })
+    }
+}
+
+fn serve_http_with<S, B>(service: S, shared: Arc<Shared>, worker: WorkerId, stop: watch::Receiver<bool>) -> ServeHttp
+where
+    S: HttpService<B>,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    Box::new(move |stream, early, seat| {
+        let http = Http { service: service.clone(), shared: shared.clone(), worker, stop: stop.clone() };
+        tokio::spawn(http.serve(stream, early, seat));
+    })
+}
+
+/// A thread with a runtime of its own, on which the worker and all its tasks live.
+fn spawn_worker(
+    id: WorkerId,
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    receiver: InboxReceiver,
+    serve_http: ServeHttp,
+    done: mpsc::Sender<()>,
+) -> Result<(), Error> {
+    let (started, is_started) = std::sync::mpsc::channel();
+    let run = move || {
+        let _done = done;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let worker = Worker::new(id, shared, listener, receiver, serve_http);
+        match runtime.and_then(|runtime| Ok((runtime, worker?))) {
+            Ok((runtime, worker)) => {
+                let _ = started.send(Ok(()));
+                if let Err(error) = runtime.block_on(worker.run()) {
+                    tracing::error!(%error, worker = id.index(), "a worker failed");
+                }
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    };
+    std::thread::Builder::new().name(format!("wingbeat-{}", id.index())).spawn(run).map_err(Error::Worker)?;
+    let lost = |_| std::io::Error::other("the worker's thread ended at once");
+    is_started.recv().map_err(lost).flatten().map_err(Error::Worker)
+}
+
+struct RawMount<M> {
+    options: Arc<SocketOptions>,
+    make: M,
+}
+
+impl<M> Mount for RawMount<M>
+where
+    M: Fn(&Request) -> Result<Box<dyn Handler>, http::Response<Bytes>> + Send + Sync + 'static,
+{
+    fn handle_request(&self, request: Request) -> Answer {
+        match self.answer(&request) {
+            Ok(upgrade) => Answer::Upgrade(upgrade),
+            Err(response) => Answer::Respond(response),
+        }
+    }
+}
+
+impl<M> RawMount<M>
+where
+    M: Fn(&Request) -> Result<Box<dyn Handler>, http::Response<Bytes>>,
+{
+    fn answer(&self, request: &Request) -> Result<Upgrade, http::Response<Bytes>> {
+        let upgrade = UpgradeRequest::parse(&request.head).map_err(|error| error.response().map(Bytes::from))?;
+        if !self.options.check_origin.allows(request) {
+            return Err(refusal(http::StatusCode::FORBIDDEN, "this origin may not connect"));
+        }
+        let handler = (self.make)(request)?;
+        let response = upgrade.accept(None).map_err(|error| error.response().map(Bytes::from))?;
+        Ok(Upgrade { response, handler, options: self.options.clone() })
+    }
+}
+
+/// An HTTP answer of one sentence.
+pub(crate) fn refusal(status: http::StatusCode, why: &'static str) -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::from_static(why.as_bytes()));
+    *response.status_mut() = status;
+    response
+}
+
+/// A server at work. Dropping it does not stop it; [`shutdown`](Self::shutdown) does.
+#[derive(Debug)]
+pub struct Running {
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    all_done: mpsc::Receiver<()>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Its workers.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.shared.workers
+    }
+
+    /// How many TCP connections there are now, HTTP included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.seats.taken.load(Ordering::Relaxed)
+    }
+
+    /// Stops accepting, closes every connection with `code`, and waits until all are gone, `within` at most; what is
+    /// left then is dropped. Not cancel-safe in so far as the server stops even if the future is dropped.
+    pub async fn shutdown(mut self, code: CloseCode, reason: &str, within: Duration) {
+        let by = Instant::now() + within;
+        for worker in self.shared.workers.ids() {
+            let stop = Command::Stop { code, reason: reason.into(), by };
+            let _ = self.shared.workers.inbox(worker).post_always(stop);
+        }
+        let _ = self.stop.send(true);
+        // No worker ever sends: the channel ends with the last of them.
+        let _ = self.all_done.recv().await;
+    }
+
+    /// Waits until every worker has ended, which only a failure of the system makes them do. Cancel-safe.
+    pub async fn wait(&mut self) {
+        let _ = self.all_done.recv().await;
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let paths: Vec<_> = self.mounts.iter().map(|(path, _)| path).collect();
+        f.debug_struct("Server").field("config", &self.config).field("mounts", &paths).finish()
+    }
+}

@@ -1,0 +1,411 @@
+//! A worker from the inside: its connections, and what happens to them within one turn.
+//!
+//! While a callback runs, its handler is taken out of its connection, so the callback has the whole turn in its hands:
+//! it may send to any connection of the worker. Callbacks never nest: what one of them asks of another handler is a
+//! command, carried out after it.
+
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use slab::Slab;
+use wingbeat_websocket::{CloseCode, CloseFrame};
+
+use crate::connection::{Connection, Phase, Waiting};
+use crate::context::Context;
+use crate::error::SendError;
+use crate::handler::{Cause, Handler, Info};
+use crate::inbox::{Command, ConnectionId, WorkerId, Workers, take_command};
+use crate::message::EncodedMessage;
+use crate::output::{SHARED_FROM_BYTES, Written};
+use crate::wheel::{Tick, Wheel};
+
+/// The cork is written out when it has grown beyond this, even in the middle of a turn.
+const MAX_CORK_BYTES: usize = 1 << 20;
+
+/// The worker, in one of its turns.
+pub struct Turn {
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) cork: Vec<u8>,
+    /// Connections with output that this turn has not written yet.
+    pub(crate) touched: VecDeque<u32>,
+    /// Connections that may have more to read than one read took.
+    pub(crate) again: Vec<u32>,
+    /// Connections whose socket failed while something else was going on.
+    pub(crate) lost: Vec<u32>,
+    pub(crate) wheel: Wheel,
+    pub(crate) now: Tick,
+    pub(crate) workers: Workers,
+    pub(crate) id: WorkerId,
+    /// Commands that call handlers: they wait until the present callback has returned.
+    callbacks: VecDeque<Command>,
+    locals: HashMap<TypeId, Rc<dyn Any>>,
+}
+
+/// The public face.
+impl Turn {
+    /// Which worker this is.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.id
+    }
+
+    /// All workers of the server.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// The worker's own `T`, made when first asked for; it lives as long as the worker. Only this worker's thread ever
+    /// sees it, so a `RefCell` inside is all it needs.
+    pub fn local<T: Default + 'static>(&mut self) -> Rc<T> {
+        let local = self.locals.entry(TypeId::of::<T>()).or_insert_with(|| Rc::new(T::default()));
+        local.clone().downcast().unwrap_or_else(|_| unreachable!("entries are keyed by their type"))
+    }
+
+    /// Sends to a connection of this worker; `false` if it is closed or gone, or does not read and was closed for it.
+    pub fn send_to(&mut self, id: ConnectionId, message: &EncodedMessage) -> bool {
+        self.send_many([id], message) == 1
+    }
+
+    /// Sends to many connections of this worker, and says to how many. The frame is copied once for all of them; each
+    /// gets one write at the end of the turn, whatever else it is sent until then.
+    pub fn send_many(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: &EncodedMessage) -> usize {
+        let frame = message.as_frame();
+        if frame.len() >= SHARED_FROM_BYTES {
+            let each = ids.into_iter().filter(|&id| self.send_shared(id, message).is_ok());
+            return each.count();
+        }
+        let range = self.cork_frame(frame);
+        let mut sent = 0;
+        for id in ids {
+            let Some(key) = self.key_of(id) else { continue };
+            if self.admit(key, frame.len()).is_ok() {
+                self.connections[key].output.push_corked(range.clone(), 1);
+                self.touch(key);
+                sent += 1;
+            }
+        }
+        sent
+    }
+
+    /// Tells the handler of a connection of this worker something, after the present callback.
+    pub fn info(&mut self, id: ConnectionId, info: Info) {
+        self.callbacks.push_back(Command::Info { to: id, info });
+    }
+
+    /// Begins the closing handshake of a connection of this worker.
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(key) = self.key_of(id) {
+            self.close_connection(key, Cause::Local, code, reason);
+        }
+    }
+}
+
+/// What the worker and its connections need.
+impl Turn {
+    pub(crate) fn new(workers: Workers, id: WorkerId, wheel: Wheel) -> Self {
+        Self {
+            connections: Slab::new(),
+            cork: Vec::new(),
+            touched: VecDeque::new(),
+            again: Vec::new(),
+            lost: Vec::new(),
+            wheel,
+            now: 0,
+            workers,
+            id,
+            callbacks: VecDeque::new(),
+            locals: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn key_of(&self, id: ConnectionId) -> Option<usize> {
+        let key = id.index as usize;
+        let connection = self.connections.get(key)?;
+        (connection.generation == id.generation && id.worker == self.id).then_some(key)
+    }
+
+    pub(crate) fn id_of(&self, key: usize) -> ConnectionId {
+        ConnectionId { index: key as u32, generation: self.connections[key].generation, worker: self.id }
+    }
+
+    /// Calls `callback` with the handler of `key`, if it has one, and carries out what was asked for meanwhile.
+    #[inline]
+    pub(crate) fn call(&mut self, key: usize, callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>)) {
+        self.call_only(key, callback);
+        self.carry_out();
+    }
+
+    #[inline]
+    pub(crate) fn call_only(&mut self, key: usize, callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>)) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(mut handler) = connection.handler.take() else { return };
+        let mut context = Context { turn: self, key };
+        let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, &mut context)));
+        // Connections leave the slab only between callbacks, so it is still the same one.
+        self.connections[key].handler = Some(handler);
+        if outcome.is_err() {
+            tracing::error!(connection = ?self.id_of(key), "a callback panicked; its connection is closed with 1011");
+            self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
+            self.finish_unanswered(key);
+        }
+    }
+
+    /// Carries out the commands given since the last time, those that call handlers after the others.
+    #[inline]
+    pub(crate) fn carry_out(&mut self) {
+        loop {
+            self.apply_commands();
+            match self.callbacks.pop_front() {
+                Some(Command::Info { to, info }) => self.deliver_info(to, info),
+                Some(command) => self.apply(command),
+                None => break,
+            }
+        }
+        while let Some(index) = self.lost.pop() {
+            if self.connections.get(index as usize).is_some_and(|connection| connection.lost) {
+                self.lose(index as usize);
+            }
+        }
+    }
+
+    /// Before a direct send: what was asked for earlier comes first, and the cork has room.
+    #[inline]
+    pub(crate) fn prepare(&mut self) {
+        self.apply_commands();
+        self.relieve_cork();
+    }
+
+    fn deliver_info(&mut self, to: ConnectionId, info: Info) {
+        if let Some(key) = self.key_of(to) {
+            self.call_only(key, |handler, cx| handler.handle_info(info, cx));
+        }
+    }
+
+    /// Carries out those commands that call no handler; the others wait.
+    #[inline]
+    pub(crate) fn apply_commands(&mut self) {
+        while let Some(command) = take_command() {
+            self.apply(command);
+        }
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) {
+        match command {
+            Command::Send { to, message, written } => self.send_command(to, &message, written),
+            Command::Close { to, code, reason } => self.close(to, code, &reason),
+            Command::Resume { to } => self.key_of(to).into_iter().for_each(|key| self.resume(key)),
+            Command::Run(job) => {
+                if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
+                    tracing::error!("a job in a worker's turn panicked");
+                }
+            }
+            Command::Info { .. } => self.callbacks.push_back(command),
+            Command::Decide { .. } | Command::Adopt { .. } | Command::Stop { .. } => {
+                unreachable!("the worker itself takes these from its inbox")
+            }
+        }
+    }
+
+    fn send_command(&mut self, to: ConnectionId, message: &EncodedMessage, written: Option<Waiting>) {
+        let result = self.send_shared(to, message);
+        let Some(written) = written else { return };
+        match self.key_of(to) {
+            Some(key) if result.is_ok() && !self.connections[key].has_room() => {
+                self.connections[key].waiting.get_or_insert_default().push(written);
+            }
+            _ => drop(written.send(result)),
+        }
+    }
+
+    fn send_shared(&mut self, id: ConnectionId, message: &EncodedMessage) -> Result<(), SendError> {
+        let key = self.key_of(id).ok_or(SendError::Closed)?;
+        self.send_encoded(key, message)
+    }
+
+    pub(crate) fn send_encoded(&mut self, key: usize, message: &EncodedMessage) -> Result<(), SendError> {
+        let frame = message.as_frame();
+        self.admit(key, frame.len())?;
+        if frame.len() < SHARED_FROM_BYTES {
+            let range = self.cork_frame(frame);
+            self.connections[key].output.push_corked(range, 1);
+        } else {
+            self.connections[key].output.push_shared(frame.clone());
+        }
+        self.touch(key);
+        Ok(())
+    }
+
+    fn cork_frame(&mut self, frame: &[u8]) -> std::ops::Range<u32> {
+        self.relieve_cork();
+        let start = self.cork.len() as u32;
+        self.cork.extend_from_slice(frame);
+        start..self.cork.len() as u32
+    }
+
+    /// Appends to the cork what `write` writes, as the output of `key`.
+    #[inline]
+    pub(crate) fn write_corked(
+        &mut self,
+        key: usize,
+        messages: u32,
+        write: impl FnOnce(&mut Connection, &mut Vec<u8>),
+    ) {
+        let start = self.cork.len();
+        let connection = &mut self.connections[key];
+        write(connection, &mut self.cork);
+        if self.cork.len() > start {
+            connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
+            self.touch(key);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn touch(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if !connection.touched {
+            connection.touched = true;
+            self.touched.push_back(key as u32);
+        }
+    }
+
+    /// Never called while a range of the cork is on its way to an output.
+    #[inline]
+    pub(crate) fn relieve_cork(&mut self) {
+        if self.cork.len() > MAX_CORK_BYTES {
+            self.flush(usize::MAX);
+        }
+    }
+
+    /// Whether `bytes` more may be sent to `key`; if its output is full, it is closed.
+    #[inline]
+    pub(crate) fn admit(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
+        let connection = &self.connections[key];
+        if connection.phase != Phase::Open {
+            return Err(SendError::Closed);
+        }
+        let is_full = connection.output.len() + bytes > connection.options.max_output_bytes
+            || connection.blocked && connection.output.messages() >= connection.options.max_output_messages;
+        if is_full { self.make_room(key, bytes) } else { Ok(()) }
+    }
+
+    /// One message is always admitted, however large, once nothing waits before it.
+    #[cold]
+    fn make_room(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
+        self.write(key);
+        let connection = &self.connections[key];
+        let fits = connection.output.len() + bytes <= connection.options.max_output_bytes
+            && connection.output.messages() < connection.options.max_output_messages;
+        if fits || connection.output.is_empty() {
+            return Ok(());
+        }
+        self.close_connection(key, Cause::SlowConsumer, CloseCode::TRY_AGAIN_LATER, "too slow");
+        Err(SendError::Full)
+    }
+
+    /// Writes what `key` has to say, unless its socket is known to take nothing.
+    pub(crate) fn write(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.blocked {
+            connection.output.hold(&self.cork);
+            return;
+        }
+        if !connection.output.is_empty() {
+            match connection.output.write(&mut connection.stream, &self.cork) {
+                Ok(Written::All) => {}
+                Ok(Written::Blocked) => connection.blocked = true,
+                Err(_) => self.mark_lost(key),
+            }
+        }
+        self.after_write(key);
+    }
+
+    #[inline]
+    fn after_write(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if connection.waiting.is_some() && connection.has_room() {
+            connection.settle_waiting(Ok(()));
+        }
+        if connection.phase == Phase::Lingering && connection.output.is_empty() && !connection.is_shut {
+            connection.is_shut = true;
+            connection.stream.shutdown_write();
+            if connection.hung_up && !connection.readable {
+                self.mark_lost(key);
+            }
+        }
+    }
+
+    #[cold]
+    fn mark_lost(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        connection.output = crate::output::Output::default();
+        if !connection.lost {
+            connection.lost = true;
+            self.lost.push(key as u32);
+        }
+    }
+
+    /// Writes at most `most` of the touched connections; the cork is free again once none is left.
+    pub(crate) fn flush(&mut self, most: usize) {
+        for _ in 0..most.min(self.touched.len()) {
+            let Some(index) = self.touched.pop_front() else { break };
+            let key = index as usize;
+            if self.connections.get(key).is_some_and(|connection| connection.touched) {
+                self.connections[key].touched = false;
+                self.write(key);
+            }
+        }
+        if self.touched.is_empty() {
+            self.cork.clear();
+            self.cork.shrink_to(2 * MAX_CORK_BYTES);
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, key: usize, at: Tick) {
+        let connection = &mut self.connections[key];
+        connection.deadline = at;
+        if at < connection.scheduled {
+            connection.scheduled = at;
+            self.wheel.insert(at, key as u32);
+        }
+    }
+
+    /// Sends Close and from then on only waits for the peer's (RFC 6455 §7.1.2).
+    pub(crate) fn close_connection(&mut self, key: usize, cause: Cause, code: CloseCode, reason: &str) {
+        if self.connections[key].phase != Phase::Open {
+            return;
+        }
+        self.write_corked(key, 0, |connection, cork| {
+            connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
+            connection.phase = Phase::Closing;
+            connection.closing = Some((cause, code));
+            connection.paused = false;
+        });
+        let timeout = self.connections[key].options.close_timeout;
+        let deadline = self.wheel.deadline(self.now, timeout);
+        self.set_deadline(key, deadline);
+        self.read_again(key);
+    }
+
+    pub(crate) fn resume(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if std::mem::take(&mut connection.paused) {
+            self.read_again(key);
+        }
+    }
+
+    pub(crate) fn read_again(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        if connection.readable || connection.left_over {
+            self.again.push(key as u32);
+        }
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("worker", &self.id).field("connections", &self.connections.len()).finish()
+    }
+}

@@ -1,0 +1,145 @@
+//! A connection for those who prefer a loop: `while let Some(message) = socket.recv().await`.
+//!
+//! The same connection as beneath a [`Handler`], with a handler that hands messages over a bounded queue. While the
+//! queue is full nothing is read, so a loop that is slow slows its peer and nobody else.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use wingbeat_websocket::CloseCode;
+
+use crate::context::Context;
+use crate::error::SendError;
+use crate::handler::{Closed, Handler};
+use crate::inbox::{Command, ConnectionHandle};
+use crate::message::{EncodedMessage, Message};
+
+/// Messages that may wait for the loop.
+const MAX_WAITING: usize = 16;
+
+/// A complete message of one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedMessage {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl OwnedMessage {
+    /// Borrows it.
+    #[must_use]
+    pub fn as_message(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+}
+
+impl From<Message<'_>> for OwnedMessage {
+    fn from(message: Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.to_owned()),
+            Message::Binary(bytes) => Self::Binary(bytes.to_owned()),
+        }
+    }
+}
+
+/// An open connection, to be received from and sent to. Dropping it closes with 1000.
+#[derive(Debug)]
+pub struct WebSocket {
+    handle: ConnectionHandle,
+    messages: mpsc::Receiver<OwnedMessage>,
+    closed: oneshot::Receiver<Closed>,
+    outcome: Option<Closed>,
+}
+
+impl WebSocket {
+    /// The next message, `None` once the connection is closed. Cancel-safe: no message is lost with the future.
+    pub async fn recv(&mut self) -> Option<OwnedMessage> {
+        let message = self.messages.recv().await;
+        if self.messages.is_empty() {
+            let _ = self.handle.inbox.post(Command::Resume { to: self.handle.id() });
+        }
+        message
+    }
+
+    /// Sends a message, and waits while the peer takes no more. Not cancel-safe: whether a message is sent whose future
+    /// was dropped is open, but never only a part of it.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] when the connection is closed, [`SendError::Busy`] when the worker's inbox is full.
+    pub async fn send(&self, message: Message<'_>) -> Result<(), SendError> {
+        let (written, answer) = oneshot::channel();
+        let message = EncodedMessage::new(message);
+        let send = Command::Send { to: self.handle.id(), message, written: Some(written) };
+        self.handle.inbox.post(send)?;
+        answer.await.unwrap_or(Err(SendError::Closed))
+    }
+
+    /// Begins the closing handshake; [`closed`](Self::closed) tells how it ended.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        let _ = self.handle.close(code, reason);
+    }
+
+    /// How the connection ended; waits until it has, and does not receive meanwhile. Cancel-safe.
+    pub async fn closed(&mut self) -> &Closed {
+        self.messages.close();
+        if self.outcome.is_none() {
+            let lost = || Closed { code: CloseCode::ABNORMAL, reason: String::new(), cause: crate::Cause::Lost };
+            self.outcome = Some((&mut self.closed).await.unwrap_or_else(|_| lost()));
+        }
+        self.outcome.as_ref().expect("set above")
+    }
+
+    /// The connection, for others to send to.
+    #[must_use]
+    pub fn handle(&self) -> &ConnectionHandle {
+        &self.handle
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        self.close(CloseCode::NORMAL, "");
+    }
+}
+
+/// The handler beneath a [`WebSocket`].
+pub(crate) struct Accepted<F> {
+    serve: Arc<F>,
+    messages: Option<mpsc::Sender<OwnedMessage>>,
+    closed: Option<oneshot::Sender<Closed>>,
+}
+
+impl<F> Accepted<F> {
+    pub(crate) fn new(serve: Arc<F>) -> Self {
+        Self { serve, messages: None, closed: None }
+    }
+}
+
+impl<F: Fn(WebSocket) + Send + Sync + 'static> Handler for Accepted<F> {
+    fn handle_open(&mut self, cx: &mut Context<'_>) {
+        let (sender, messages) = mpsc::channel(MAX_WAITING);
+        let (told, closed) = oneshot::channel();
+        (self.messages, self.closed) = (Some(sender), Some(told));
+        (self.serve)(WebSocket { handle: cx.handle(), messages, closed, outcome: None });
+    }
+
+    fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
+        let Some(messages) = &self.messages else { return };
+        // Full it cannot be, because reading pauses before; gone it may be, and then nobody wants the message.
+        let _ = messages.try_send(message.into());
+        if messages.capacity() == 0 {
+            cx.pause();
+        }
+    }
+
+    fn handle_close(&mut self, closed: Closed, _: &mut Context<'_>) {
+        self.messages = None;
+        if let Some(told) = self.closed.take() {
+            let _ = told.send(closed);
+        }
+    }
+}

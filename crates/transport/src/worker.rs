@@ -1,0 +1,290 @@
+//! One task, one readiness set, one slab of connections.
+//!
+//! A worker waits for readiness, its inbox and the next deadline at once. When something is there it takes a batch:
+//! every ready connection has its turn and is written at the end of it; what a turn sent to others is written at the
+//! end of the batch, at most [`WRITES_PER_BATCH`] connections before others get their chance.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::{Events, Interest, Token};
+use tokio::io::unix::AsyncFd;
+use tokio::time::Sleep;
+use wingbeat_websocket::CloseCode;
+
+use crate::connection::Phase;
+use crate::handler::Cause;
+use crate::inbox::{Command, InTurn, Inbox, InboxReceiver, WorkerId};
+use crate::server::{Seat, Shared};
+use crate::stream::Stream;
+use crate::turn::Turn;
+use crate::wheel::Wheel;
+
+/// Readiness taken at once.
+const EVENTS_PER_BATCH: usize = 1024;
+/// Commands taken at once.
+const COMMANDS_PER_BATCH: usize = 1024;
+/// Connections accepted at once.
+const ACCEPTS_PER_BATCH: usize = 256;
+/// Connections written at the end of a batch before the worker looks for readiness again.
+const WRITES_PER_BATCH: usize = 256;
+/// A batch longer than this is worth a warning: some callback blocks the worker.
+const SLOW_BATCH: Duration = Duration::from_millis(100);
+/// After the system refused to accept (no descriptors left, say), how long to leave it alone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const LISTENER: Token = Token(usize::MAX - 1);
+
+/// Serves what is no request for one of our mounts, with the bytes read so far.
+pub(crate) type ServeHttp = Box<dyn Fn(TcpStream, Bytes, Seat) + Send>;
+
+pub(crate) struct Worker {
+    pub(crate) turn: Turn,
+    pub(crate) poll: mio::Poll,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) serve_http: ServeHttp,
+    pub(crate) generation: u32,
+    listener: Option<mio::net::TcpListener>,
+    accept_at: Option<Instant>,
+    inbox: Inbox,
+    receiver: InboxReceiver,
+    stop_at: Option<Instant>,
+}
+
+/// The set's descriptor, for tokio to watch; the set itself stays ours.
+struct Watched(RawFd);
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(
+        id: WorkerId,
+        shared: Arc<Shared>,
+        listener: std::net::TcpListener,
+        receiver: InboxReceiver,
+        serve_http: ServeHttp,
+    ) -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
+            poll,
+            buffer: vec![0; shared.config.read_buffer_bytes],
+            inbox: shared.workers.inbox(id).clone(),
+            shared,
+            serve_http,
+            generation: 0,
+            listener: Some(listener),
+            accept_at: None,
+            receiver,
+            stop_at: None,
+        })
+    }
+
+    /// Works until the server is stopped and the last connection is gone.
+    pub(crate) async fn run(mut self) -> io::Result<()> {
+        let set = watch(&self.poll)?;
+        let mut events = Events::with_capacity(EVENTS_PER_BATCH);
+        let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
+        let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
+        while !self.is_done() {
+            if self.turn.touched.is_empty() && self.turn.again.is_empty() {
+                self.wait(&set, &mut alarm, &mut commands).await;
+            } else {
+                tokio::task::yield_now().await;
+                poll_fn(|cx| {
+                    let _ = self.receiver.receiver.poll_recv_many(cx, &mut commands, COMMANDS_PER_BATCH);
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            self.take_batch(&set, &mut events, &mut commands)?;
+        }
+        let _present = InTurn::enter(&self.inbox);
+        for key in self.keys() {
+            self.turn.lose(key);
+        }
+        self.turn.carry_out();
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.stop_at.is_some_and(|at| self.turn.connections.is_empty() || Instant::now() >= at)
+    }
+
+    fn keys(&self) -> Vec<usize> {
+        self.turn.connections.iter().map(|(key, _)| key).collect()
+    }
+
+    /// Until there is readiness, a command or a deadline.
+    async fn wait(&mut self, set: &AsyncFd<Watched>, alarm: &mut Alarm, commands: &mut Vec<Command>) {
+        let next = [self.turn.wheel.next(), self.accept_at, self.stop_at].into_iter().flatten().min();
+        poll_fn(|cx| {
+            let has_commands = self.receiver.receiver.poll_recv_many(cx, commands, COMMANDS_PER_BATCH).is_ready();
+            let is_ready = set.poll_read_ready(cx).is_ready();
+            if alarm.poll(cx, next) || has_commands || is_ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn take_batch(
+        &mut self,
+        set: &AsyncFd<Watched>,
+        events: &mut Events,
+        commands: &mut Vec<Command>,
+    ) -> io::Result<()> {
+        let _present = InTurn::enter(&self.inbox);
+        let begun = Instant::now();
+        self.turn.now = self.turn.wheel.tick(begun);
+        self.receiver.settle(commands.len());
+        for command in commands.drain(..) {
+            self.handle_command(command);
+        }
+        self.handle_readiness(set, events)?;
+        for index in std::mem::take(&mut self.turn.again) {
+            self.take_turn(index as usize);
+        }
+        self.turn.handle_deadlines();
+        if self.accept_at.is_some_and(|at| at <= begun) {
+            self.accept_at = None;
+            self.accept();
+        }
+        self.turn.flush(WRITES_PER_BATCH);
+        self.turn.carry_out();
+        let spent = begun.elapsed();
+        if spent > SLOW_BATCH {
+            tracing::warn!(worker = self.turn.id.index(), ?spent, "a callback blocks its worker");
+        }
+        Ok(())
+    }
+
+    fn handle_readiness(&mut self, set: &AsyncFd<Watched>, events: &mut Events) -> io::Result<()> {
+        // The guard is taken before the set is asked: what becomes ready after that makes the set ready anew.
+        let Poll::Ready(guard) = set.poll_read_ready(&mut Context::from_waker(Waker::noop())) else { return Ok(()) };
+        let mut guard = guard?;
+        match self.poll.poll(events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        if events.iter().count() < EVENTS_PER_BATCH {
+            guard.clear_ready();
+        }
+        for event in events.iter() {
+            if event.token() == LISTENER {
+                self.accept();
+            } else {
+                self.handle_event(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_event(&mut self, event: &mio::event::Event) {
+        let key = event.token().0;
+        let Some(connection) = self.turn.connections.get_mut(key) else { return };
+        connection.hung_up |= event.is_read_closed() || event.is_error();
+        connection.readable |= event.is_readable() || connection.hung_up;
+        if event.is_writable() && std::mem::take(&mut connection.blocked) {
+            self.turn.write(key);
+            self.turn.read_again(key);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.take_turn(key);
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Decide { to, answer } => self.decide(to, answer),
+            Command::Adopt { stream, early, upgrade, seat } => self.adopt(stream, &early, upgrade, seat),
+            Command::Stop { code, reason, by } => self.stop(code, &reason, by),
+            command => self.turn.apply(command),
+        }
+        self.turn.carry_out();
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_PER_BATCH {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    self.accept_at = Some(Instant::now() + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+        self.accept_at = Some(Instant::now());
+    }
+
+    fn admit(&mut self, mut stream: mio::net::TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let Some(seat) = self.shared.seats.take() else {
+            // One small write to an empty socket buffer; who cannot take even that learns nothing.
+            let _ = stream.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            return;
+        };
+        let options = self.shared.default_options.clone();
+        if let Some(key) = self.insert(Stream::Tcp(stream), options, seat) {
+            let deadline = self.turn.wheel.deadline(self.turn.now, self.shared.config.handshake_timeout);
+            self.turn.set_deadline(key, deadline);
+        }
+    }
+
+    /// Accepts no more and closes what there is; at `by` the rest is dropped.
+    fn stop(&mut self, code: CloseCode, reason: &str, by: Instant) {
+        if let Some(mut listener) = self.listener.take() {
+            let _ = self.poll.registry().deregister(&mut listener);
+        }
+        self.stop_at = Some(by);
+        for key in self.keys() {
+            match self.turn.connections[key].phase {
+                Phase::Open => self.turn.close_connection(key, Cause::Local, code, reason),
+                Phase::Head if self.turn.connections[key].rest.is_empty() => self.turn.lose(key),
+                Phase::Head | Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
+                Phase::Closing | Phase::Lingering => {}
+            }
+        }
+    }
+}
+
+/// Lets tokio watch the set. It is dropped before the worker, hence before the descriptor it names.
+#[expect(deprecated, reason = "its replacement is unsafe; the descriptor outlives the watch, as is said above")]
+fn watch(poll: &mio::Poll) -> io::Result<AsyncFd<Watched>> {
+    AsyncFd::with_interest(Watched(poll.as_raw_fd()), tokio::io::Interest::READABLE)
+}
+
+/// The one timer of a worker.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    /// Whether `next` has come; else the task is woken when it does.
+    fn poll(&mut self, cx: &mut Context<'_>, next: Option<Instant>) -> bool {
+        if let Some(next) = next
+            && self.at != Some(next)
+        {
+            self.sleep.as_mut().reset(next.into());
+            self.at = Some(next);
+        }
+        next.is_some() && self.sleep.as_mut().poll(cx).is_ready()
+    }
+}
