@@ -25,7 +25,7 @@ impl Tally {
                 ["#" | "ℹ", "pass", count] => tally.passed += number(count),
                 ["#" | "ℹ", "fail", count] => tally.failed += number(count),
                 ["test", "result:", ..] if nextest => {}
-                ["Summary", ..] | ["test", "result:", ..] | [_, "passed", _, "failed"] => {
+                ["Summary", ..] | ["test", "result:", ..] | [_, "passed", _, "failed", ..] => {
                     tally.passed += before("passed", &words);
                     tally.failed += before("failed", &words);
                 }
@@ -86,7 +86,7 @@ mod tests {
             ("cargo, twice", "test result: ok. 3 passed; 0 failed;\ntest result: ok. 4 passed; 0 failed;", 7, 0),
             ("node", "# tests 9\n# pass 8\n# fail 1\n# skipped 0", 8, 1),
             ("node on a terminal", "ℹ tests 9\nℹ pass 9\nℹ fail 0", 9, 0),
-            ("ours", "82 passed, 1 failed", 82, 1),
+            ("ours", "82 passed, 1 failed, 3 skipped", 82, 1),
             ("prose", "all of the 12 passed through here", 0, 0),
         ] {
             assert_eq!(Tally::of(output), Tally { passed, failed }, "{name}");

@@ -1,0 +1,3 @@
+//! Wingbeat against what others say: transcripts of a real Phoenix, replayed, and the app that they were recorded from.
+
+pub mod replay;
