@@ -11,11 +11,11 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::error::{HandshakeError, quoted};
 use super::extension::{self, Extension};
+use super::uri::split_authority;
 use super::{VERSION, accept_key, as_token, has_token, list_items};
 
 /// A request that may be accepted as a WebSocket. There is none that breaks a MUST of §4.2.1.
@@ -111,8 +111,8 @@ fn check_request_line(request: &Parts) -> Result<(), HandshakeError> {
 /// Exactly one Host, and a valid one (§4.2.1, item 2; RFC 9112 §3.2).
 fn check_host(headers: &HeaderMap) -> Result<(), HandshakeError> {
     let host = only(headers, &HOST).map_err(|_| HandshakeError::Host)?;
-    let is_valid = Authority::try_from(host.as_bytes()).is_ok_and(|authority| !authority.as_str().contains('@'));
-    if is_valid { Ok(()) } else { Err(HandshakeError::Host) }
+    let host = host.to_str().map_err(|_| HandshakeError::Host)?;
+    split_authority(host).map(|_| ()).map_err(|_| HandshakeError::Host)
 }
 
 /// Version 13 (§4.2.1, item 6).

@@ -34,18 +34,8 @@ impl WebSocketUri {
         if authority.contains('@') {
             return Err(InvalidUri::UserInformation);
         }
-        let (host, port) = split_port(authority)?;
-        check_host(host)?;
-        let port = match port {
-            // An empty port means the default one (RFC 3986 §3.2.3).
-            "" if is_secure => 443,
-            "" => 80,
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().unwrap_or(0),
-            _ => 0,
-        };
-        if port == 0 {
-            return Err(InvalidUri::Port);
-        }
+        let (host, port) = split_authority(authority)?;
+        let port = port.unwrap_or(if is_secure { 443 } else { 80 });
         check_resource(resource)?;
         let slash = if resource.starts_with('/') { "" } else { "/" };
         Ok(Self { is_secure, host: host.to_ascii_lowercase(), port, resource: [slash, resource].concat() })
@@ -78,15 +68,21 @@ impl WebSocketUri {
     }
 }
 
-/// The host with its brackets, and what stands behind the colon.
-fn split_port(authority: &str) -> Result<(&str, &str), InvalidUri> {
+/// The host, with its brackets if it is an IPv6 address, and the port if one is named (RFC 3986 §3.2).
+pub(super) fn split_authority(authority: &str) -> Result<(&str, Option<u16>), InvalidUri> {
     let bracket = if authority.starts_with('[') { authority.find(']').ok_or(InvalidUri::Host)? + 1 } else { 0 };
-    match authority[bracket..].find(':') {
-        Some(0) => Ok((&authority[..bracket], &authority[bracket + 1..])),
-        Some(_) if bracket > 0 => Err(InvalidUri::Host),
-        Some(colon) => Ok((&authority[..colon], &authority[colon + 1..])),
-        None => Ok((authority, "")),
-    }
+    let colon = authority[bracket..].find(':').map_or(authority.len(), |colon| bracket + colon);
+    let (host, port) = authority.split_at(colon);
+    check_host(host)?;
+    let port = match port.strip_prefix(':') {
+        // An empty port means the default one (RFC 3986 §3.2.3).
+        None | Some("") => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|&port| port > 0).ok_or(InvalidUri::Port)?)
+        }
+        Some(_) => return Err(InvalidUri::Port),
+    };
+    Ok((host, port))
 }
 
 fn check_host(host: &str) -> Result<(), InvalidUri> {
