@@ -106,11 +106,16 @@ impl Connection {
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.phase {
-            Phase::Head => true,
+            Phase::Head | Phase::Lingering => true,
             Phase::Deciding => false,
-            Phase::Open | Phase::Closing => !self.paused && self.has_room(),
-            Phase::Lingering => true,
+            Phase::Open | Phase::Closing => self.listens(),
         }
+    }
+
+    /// Whether messages are taken now.
+    #[inline]
+    pub(crate) fn listens(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Closing) && !self.paused && self.has_room()
     }
 
     /// Keeps input that could not be used up now. More than an unfinished head or frame there is only after a pause.

@@ -65,15 +65,11 @@ pub(crate) enum Command {
 
 thread_local! {
     /// Commands given inside the present turn of this thread, if one is going on.
-    static PRESENT: Present = const {
-        Present { inbox: Cell::new(0), commands: RefCell::new(VecDeque::new()) }
-    };
-}
-
-struct Present {
-    /// Identity of the worker's inbox; 0 outside a turn.
-    inbox: Cell<usize>,
-    commands: RefCell<VecDeque<Command>>,
+    static COMMANDS: RefCell<VecDeque<Command>> = const { RefCell::new(VecDeque::new()) };
+    /// Whether there are any: asked once or twice per message, so it is worth a place of its own.
+    static HAS_COMMANDS: Cell<bool> = const { Cell::new(false) };
+    /// Identity of the inbox of the worker whose turn it is; 0 outside a turn.
+    static PRESENT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// While this lives, commands for the worker given on this thread stay in the turn.
@@ -81,21 +77,33 @@ pub(crate) struct InTurn;
 
 impl InTurn {
     pub(crate) fn enter(inbox: &Inbox) -> Self {
-        PRESENT.with(|present| present.inbox.set(inbox.identity()));
+        PRESENT.set(inbox.identity());
         Self
     }
 }
 
 impl Drop for InTurn {
     fn drop(&mut self) {
-        PRESENT.with(|present| present.inbox.set(0));
+        PRESENT.set(0);
     }
 }
 
 /// The next command given inside the present turn.
 #[inline]
 pub(crate) fn take_command() -> Option<Command> {
-    PRESENT.with(|present| present.commands.borrow_mut().pop_front())
+    if !HAS_COMMANDS.get() {
+        return None;
+    }
+    take_first()
+}
+
+#[cold]
+fn take_first() -> Option<Command> {
+    COMMANDS.with_borrow_mut(|commands| {
+        let first = commands.pop_front();
+        HAS_COMMANDS.set(!commands.is_empty());
+        first
+    })
 }
 
 /// The way into one worker from anywhere.
@@ -129,12 +137,13 @@ impl Inbox {
     }
 
     fn is_present(&self) -> bool {
-        PRESENT.with(|present| present.inbox.get() == self.identity())
+        PRESENT.get() == self.identity()
     }
 
     pub(crate) fn post(&self, command: Command) -> Result<(), SendError> {
         if self.is_present() {
-            PRESENT.with(|present| present.commands.borrow_mut().push_back(command));
+            COMMANDS.with_borrow_mut(|commands| commands.push_back(command));
+            HAS_COMMANDS.set(true);
             return Ok(());
         }
         if self.shared.waiting.load(Ordering::Relaxed) >= self.shared.max_waiting {

@@ -1,6 +1,5 @@
 //! A connection's turn: read, decode, call the handler, write once.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
 
 use wingbeat_websocket::Received;
@@ -91,9 +90,9 @@ impl Worker {
         while let Some(connection) = self.turn.connections.get(key) {
             let step = match connection.phase {
                 Phase::Lingering => return input.len(),
+                Phase::Deciding => None,
                 Phase::Head => self.handle_head(key, &input[used..]),
-                _ if !connection.may_read() => None,
-                _ => self.turn.take_message(key, &mut input[used..]),
+                Phase::Open | Phase::Closing => self.turn.take_messages(key, &mut input[used..]),
             };
             match step {
                 Some(step) => used += step,
@@ -105,42 +104,59 @@ impl Worker {
 }
 
 impl Turn {
-    /// Decodes and delivers the next message of `input`; `None` if it is not all there.
-    #[inline]
-    fn take_message(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
-        if input.is_empty() {
-            return None;
-        }
-        self.relieve_cork();
-        let mut result = Ok((0, None));
-        self.write_corked(key, 0, |connection, cork| result = connection.protocol.handle_input(input, cork));
-        match result {
-            Ok((used, None)) => return (used > 0).then_some(used),
-            Ok((used, Some(received))) => {
-                self.handle_received(key, received);
-                let connection = self.connections.get(key);
-                if connection.is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
-                    self.write(key);
-                }
-                return Some(used);
+    /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
+    fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
+        let mut used = 0;
+        while used < input.len() {
+            self.relieve_cork();
+            let start = self.cork.len();
+            let Some(connection) = self.connections.get_mut(key) else { break };
+            if !connection.listens() {
+                break;
             }
-            Err(error) => self.fail(key, &error),
+            match connection.protocol.handle_input(&mut input[used..], &mut self.cork) {
+                Ok((0, _)) => break,
+                Ok((step, received)) => {
+                    used += step;
+                    if self.cork.len() > start {
+                        connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
+                        self.touch(key);
+                    }
+                    if let Some(received) = received {
+                        self.handle_received(key, received);
+                        self.write_early(key);
+                    }
+                }
+                Err(error) => {
+                    self.fail(key, &error);
+                    return Some(input.len());
+                }
+            }
         }
-        Some(0)
+        (used > 0).then_some(used)
     }
 
     #[inline]
     fn handle_received(&mut self, key: usize, received: Received<'_>) {
         match received {
-            Received::Text(text) => self.call(key, |handler, cx| handler.handle_message(Message::Text(&text), cx)),
-            Received::Binary(Cow::Borrowed(bytes)) => {
-                self.call(key, |handler, cx| handler.handle_message(Message::Binary(bytes), cx));
+            Received::Text(text) => {
+                let text: &str = &text;
+                self.call(key, |handler, cx| handler.handle_message(Message::Text(text), cx));
             }
-            Received::Binary(Cow::Owned(bytes)) => {
-                self.call(key, |handler, cx| handler.handle_message(Message::Binary(&bytes), cx));
+            Received::Binary(bytes) => {
+                let bytes: &[u8] = &bytes;
+                self.call(key, |handler, cx| handler.handle_message(Message::Binary(bytes), cx));
             }
             Received::Close(frame) => self.handle_peer_close(key, frame),
             Received::Ping(_) | Received::Pong(_) => {}
+        }
+    }
+
+    /// A connection that has much to say does not wait for the end of its turn.
+    #[inline]
+    fn write_early(&mut self, key: usize) {
+        if self.connections.get(key).is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
+            self.write(key);
         }
     }
 
