@@ -1,7 +1,7 @@
 // The page of the chat: a door to enter by, and the rooms behind it.
 
 import { Socket } from "/wingbeat.js";
-import { roomName } from "./room.js";
+import { roomName, showCount } from "./room.js";
 import { DEFAULT_ROOM, Rooms } from "./rooms.js";
 import { Refused, Session } from "./session.js";
 
@@ -121,8 +121,7 @@ function showRoom(unread) {
   const room = rooms?.shown?.name;
   find("room-name").textContent = room ?? "No room";
   find("composer").hidden = room === undefined;
-  find("menu-unread").hidden = unread === 0;
-  find("menu-unread").textContent = `${unread}`;
+  showCount(find("menu-unread"), unread);
   document.title = `${unread ? `(${unread}) ` : ""}${room ?? "No room"} · Wingbeat`;
   if (room === undefined || room === messageField.dataset.room) return;
   messageField.dataset.room = room;

@@ -15,6 +15,19 @@ export function roomName(text) {
   return text.trim().toLowerCase().replace(/^#/, "").replace(/\s+/g, "-");
 }
 
+/**
+ * A number for the eye, and what it counts for the ear.
+ * @param {HTMLElement} element
+ * @param {number} unread
+ */
+export function showCount(element, unread) {
+  element.hidden = unread === 0;
+  const unit = document.createElement("span");
+  unit.className = "unseen";
+  unit.textContent = " unread";
+  element.replaceChildren(`${unread}`, unit);
+}
+
 export class Room {
   log = new Log();
   item = document.createElement("li");
@@ -59,9 +72,7 @@ export class Room {
 
   set unread(count) {
     this.#unread = count;
-    this.#count.hidden = count === 0;
-    this.#count.textContent = `${count}`;
-    this.#choose.setAttribute("aria-label", count ? `${this.name}, ${count} unread` : this.name);
+    showCount(this.#count, count);
   }
 
   /** @param {boolean} shown */
@@ -108,7 +119,7 @@ export class Room {
     this.#count.className = "count";
     this.#choose.type = "button";
     this.#choose.className = "choose";
-    this.#choose.append(name, this.#count);
+    this.#choose.append(name, " ", this.#count);
     this.#choose.addEventListener("click", () => chosen(this));
     const leave = document.createElement("button");
     leave.type = "button";
