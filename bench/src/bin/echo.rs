@@ -1,0 +1,121 @@
+//! Raw echo on the fast lane: `/` and `/echo` send back what comes; what comes in on `/pub` goes to everyone on `/sub`.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use clap::Parser;
+use slab::Slab;
+use wingbeat_transport::{
+    CheckOrigin, Closed, Config, ConnectionId, Context, EncodedMessage, Handler, Message, Server, SocketOptions, Turn,
+    WorkerId, not_found,
+};
+use wingbeat_websocket::Limits;
+
+/// Largest frame and message.
+const MAX_MESSAGE_BYTES: usize = 32 << 20;
+/// Most bytes and messages that may wait for a peer that does not read.
+const MAX_OUTPUT: (usize, usize) = (64 << 20, 65_536);
+
+/// Raw echo and fan-out.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
+    /// Workers. Default: one per core.
+    #[arg(long, env = "WINGBEAT_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+struct Echo;
+
+impl Handler for Echo {
+    fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
+        // A peer that is gone or does not read is closed by the transport.
+        let _ = cx.send(message);
+    }
+}
+
+/// The subscribers of one worker.
+#[derive(Default)]
+struct Subscribers(RefCell<Slab<ConnectionId>>);
+
+fn deliver(turn: &mut Turn, message: &EncodedMessage) {
+    let subscribers: Rc<Subscribers> = turn.local();
+    let subscribers = subscribers.0.borrow();
+    turn.send_many(subscribers.iter().map(|(_, &id)| id), message);
+}
+
+/// One on `/sub`; its place among the subscribers of its worker.
+#[derive(Default)]
+struct Subscriber(Option<usize>);
+
+impl Handler for Subscriber {
+    fn handle_open(&mut self, cx: &mut Context<'_>) {
+        let id = cx.id();
+        self.0 = Some(cx.turn().local::<Subscribers>().0.borrow_mut().insert(id));
+    }
+
+    fn handle_message(&mut self, _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn handle_close(&mut self, _: Closed, cx: &mut Context<'_>) {
+        if let Some(place) = self.0.take() {
+            cx.turn().local::<Subscribers>().0.borrow_mut().remove(place);
+        }
+    }
+}
+
+/// One on `/pub`.
+struct Publisher;
+
+impl Handler for Publisher {
+    fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
+        let message = EncodedMessage::new(message);
+        let turn = cx.turn();
+        let own = turn.worker();
+        let workers = turn.workers().clone();
+        deliver(turn, &message);
+        let others = workers.ids().filter(|&worker: &WorkerId| worker != own);
+        for worker in others {
+            let message = message.clone();
+            // Fails only if that worker is overrun or has ended: then its subscribers miss the message.
+            let _ = workers.run(worker, move |turn| deliver(turn, &message));
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match serve(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let mut config = Config::default().with_listen(arguments.listen);
+    if let Some(threads) = arguments.threads {
+        config = config.with_threads(usize::from(threads));
+    }
+    let limits = Limits::DEFAULT.with_max_frame_bytes(MAX_MESSAGE_BYTES).with_max_message_bytes(MAX_MESSAGE_BYTES);
+    let (max_output_bytes, max_output_messages) = MAX_OUTPUT;
+    let options = SocketOptions::default()
+        .with_limits(limits)
+        .with_idle_timeout(None)
+        .with_max_output(max_output_bytes, max_output_messages)
+        .with_check_origin(CheckOrigin::Any);
+    let mut running = Server::new(config)
+        .handler("/", options.clone(), |_| Ok(Echo))
+        .handler("/echo", options.clone(), |_| Ok(Echo))
+        .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
+        .handler("/pub", options, |_| Ok(Publisher))
+        .start(not_found())?;
+    println!("listening on {}", running.local_addr());
+    tokio::runtime::Builder::new_current_thread().build()?.block_on(running.wait());
+    Err("every worker has ended".into())
+}
