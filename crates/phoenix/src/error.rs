@@ -24,6 +24,9 @@ pub enum EncodeError {
     /// The serializer of this client has no form for a binary payload.
     #[error("this serializer cannot carry a binary payload")]
     Binary,
+    /// There is no payload to begin with.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
 }
 
 /// A payload could not be read as, or made from, the type asked for.
