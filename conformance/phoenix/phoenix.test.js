@@ -193,7 +193,7 @@ test("connect params and the socket's id reach the channel", limit, async () => 
   const channel = connect({ params: { uid: "7", o: { x: [1] } } }).channel("room:whoami");
   const { response } = await answer(channel.join());
   assert.equal(response.id, "user_socket:7");
-  assert.deepEqual(response.params, { uid: "7", o: { x: ["1"] } });
+  assert.deepEqual(response.params, { uid: "7", o: { x: { 0: "1" } } });
 });
 
 test("a signed token lets in, a forged one does not", limit, async () => {

@@ -9,7 +9,7 @@ const binary = process.env.WINGBEAT_REFERENCE_APP;
 /** Starts the app, on a port of the system's choice unless an address is given. */
 export async function start(address = "127.0.0.1:0") {
   if (!binary) throw new Error("WINGBEAT_REFERENCE_APP must name the reference app; `cargo xtask conformance phoenix` does");
-  const child = spawn(binary, ["--listen", address], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(binary, ["--listen", address], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_BACKTRACE: "0" } });
   const exited = once(child, "exit");
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {

@@ -49,7 +49,7 @@ const REFERENCE_APP: &str = "reference-app";
 fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
     match url {
         Some(_) => Ok(None),
-        None => Server::start(&workspace.build(PACKAGE, REFERENCE_APP)?, &[]).map(Some),
+        None => Server::start(&workspace.build(PACKAGE, REFERENCE_APP)?, workspace.aloud).map(Some),
     }
 }
 

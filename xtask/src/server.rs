@@ -15,10 +15,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the binary and waits until it says `listening on ADDRESS`.
-    pub(crate) fn start(binary: &Path, arguments: &[&str]) -> Result<Self, Failure> {
+    /// Starts the binary and waits until it says `listening on ADDRESS`. What it complains of is shown if `aloud`:
+    /// a suite makes servers complain.
+    pub(crate) fn start(binary: &Path, aloud: bool) -> Result<Self, Failure> {
         let mut command = Command::new(binary);
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if !aloud {
+            command.stderr(Stdio::null());
+        }
         let mut child = command.spawn().map_err(|error| Failure(format!("{}: {error}", binary.display())))?;
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
         match address(&mut lines) {

@@ -13,7 +13,8 @@ use cargo_metadata::MetadataCommand;
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     target: PathBuf,
-    aloud: bool,
+    /// Whether the output of commands is shown as it comes.
+    pub(crate) aloud: bool,
 }
 
 /// A chore could not be done, in words for the person at the terminal.
@@ -74,7 +75,11 @@ impl Workspace {
     /// Runs a command to its end and returns what it printed, both streams as they came.
     pub(crate) fn run(&self, command: &mut Command) -> Result<String, Failure> {
         let (succeeded, output) = self.try_run(command)?;
-        if succeeded { Ok(output) } else { Err(Failure(format!("{}\n{output}", shown(command)))) }
+        match succeeded {
+            true => Ok(output),
+            false if self.aloud => Err(Failure(format!("failed: {}", shown(command)))),
+            false => Err(Failure(format!("{}\n{output}", shown(command)))),
+        }
     }
 
     /// The same for commands whose failing is an answer too.
