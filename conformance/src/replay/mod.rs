@@ -11,6 +11,9 @@ mod run;
 mod transcript;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 pub use run::replay;
 pub use transcript::Transcript;
 pub use waiting::waits_for;

@@ -216,9 +216,10 @@ fn ch_k4_ch_k5_ch_k6_ch_k12_recorded_verdicts() {
 
 #[test]
 fn ch_k5_every_changed_bit_is_found() {
-    let token = tokens().sign(SALT, &json!({"id": 7})).unwrap();
+    let tokens = tokens();
+    let token = tokens.sign(SALT, &json!({"id": 7})).unwrap();
     let verified = |token: &[u8]| {
-        str::from_utf8(token).map_or(Err(TokenError::Invalid), |token| tokens().verify::<Value>(SALT, token))
+        str::from_utf8(token).map_or(Err(TokenError::Invalid), |token| tokens.verify::<Value>(SALT, token))
     };
     assert_eq!(verified(token.as_bytes()), Ok(json!({"id": 7})));
     for i in 0..token.len() {
@@ -229,10 +230,10 @@ fn ch_k5_every_changed_bit_is_found() {
         }
         assert_eq!(verified(&token.as_bytes()[..i]), Err(TokenError::Invalid), "cut to {i}");
     }
-    assert_eq!(tokens().verify::<Value>("other salt", token.as_str()), Err(TokenError::Invalid));
+    assert_eq!(tokens.verify::<Value>("other salt", token.as_str()), Err(TokenError::Invalid));
     let other = Tokens::new("another secret, long enough").unwrap();
     assert_eq!(other.verify::<Value>(SALT, token.as_str()), Err(TokenError::Invalid));
-    assert_eq!(tokens().verify::<Value>(SALT, "x".repeat(MAX_TOKEN_BYTES + 1).as_str()), Err(TokenError::Invalid));
+    assert_eq!(tokens.verify::<Value>(SALT, "x".repeat(MAX_TOKEN_BYTES + 1).as_str()), Err(TokenError::Invalid));
 }
 
 #[test]
