@@ -17,7 +17,8 @@ async function violations({ page }) {
   await page.evaluate(axe.source);
   return page.evaluate(async () => {
     const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
-    return violations.map((/** @type {any} */ { id, nodes }) => [id, ...nodes.map((/** @type {any} */ node) => node.html)]);
+    const where = (/** @type {any[]} */ nodes) => nodes.map(({ html }) => html);
+    return violations.map((/** @type {any} */ { id, nodes }) => [id, ...where(nodes)]);
   });
 }
 
@@ -47,7 +48,7 @@ for (const [size, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
       const bert = await Character.arrive(browser, server.url, { viewport: WIDE });
       await bert.enter("Bert");
       await bert.say("Good evening. Is the kettle on?");
-      await bert.say("Somebody left the window open again, so bring a coat: it is cold in here, and the robin has gone.");
+      await bert.say("Somebody left the window open again, so bring a coat: it is cold, and the robin has gone.");
       await ada.say("W".repeat(200));
       await ada.say("It is on.");
       await bert.say("https://example.org/a-very-long-address/" + "that-goes-on-and-on-".repeat(6));

@@ -44,12 +44,13 @@ test("two characters in global read what both say, in order", async (t) => {
     await reader.reads("two 9");
   }
   const [lines, others] = [await ada.lines(), await bert.lines()];
-  assert.deepEqual(lines.map(({ who, text }) => [who, text]), others.map(({ who, text }) => [who, text]));
-  assert.deepEqual(lines.slice(0, 2).map(({ who, text }) => [who, text]), [["Ada", "Good evening."], ["Bert", "Is it?"]]);
+  const words = (/** @type {typeof lines} */ lines) => lines.map(({ who, text }) => [who, text]);
+  assert.deepEqual(words(lines), words(others));
+  assert.deepEqual(words(lines).slice(0, 2), [["Ada", "Good evening."], ["Bert", "Is it?"]]);
   const said = (/** @type {string} */ who) => lines.slice(2).filter((line) => line.who === who).map(({ text }) => text);
   assert.deepEqual(said("Ada"), many("one"));
   assert.deepEqual(said("Bert"), many("two"));
-  assert.deepEqual(lines.map(({ who, mine }) => mine === (who === "Ada")), lines.map(() => true), "own words are marked");
+  for (const { who, mine } of lines) assert.equal(mine, who === "Ada", "own words are marked, and no others");
   for (const { when } of lines) assert.ok(Math.abs(Date.now() - Date.parse(when ?? "")) < 60_000, `${when}`);
   assert.deepEqual([...ada.faults, ...bert.faults], []);
 });
@@ -136,9 +137,11 @@ test("the server itself refuses a forged token, and a guest only a room", async 
   assert.equal(answer.status, 403);
 });
 
+const NEW_SECRET = "another secret, with which no token was ever signed";
+
 for (const [how, signal, secret] of /** @type {[string, NodeJS.Signals, string | undefined][]} */ ([
   ["a server that is killed and comes back", "SIGKILL", undefined],
-  ["a server that is stopped and comes back with a new secret", "SIGTERM", "another secret, which the tests made up and no token was ever signed with yet"],
+  ["a server that is stopped and comes back with a new secret", "SIGTERM", NEW_SECRET],
 ])) {
   test(`${how} brings both back by themselves`, async (t) => {
     const { server, ada, bert } = await twoCharacters(t);

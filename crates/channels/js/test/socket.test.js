@@ -271,6 +271,37 @@ test("ch_refs_are_counted", () => {
   assert.deepEqual([socket.makeRef(), socket.makeRef()], ["1", "2"]);
 });
 
+test("ch_replace_transport", () => {
+  const socket = fakeSocket();
+  class Other extends FakeTransport {}
+  socket.replaceTransport(/** @type {any} */ (FakeTransport));
+  assert.equal(dials(), 0, "nothing is dialled before connect");
+  socket.connect();
+  latest().open();
+  const old = latest();
+  socket.replaceTransport(/** @type {any} */ (Other));
+  assert.ok(latest() instanceof Other);
+  assert.ok(old.closedWith);
+  latest().open();
+  mock.timers.tick(5000);
+  assert.equal(dials(), 2);
+  assert.equal(socket.protocol(), "ws");
+});
+
+test("ch_logger_is_told_of_everything_but_the_params", () => {
+  /** @type {string[]} */
+  const lines = [];
+  const logger = (/** @type {any[]} */ ...args) => void lines.push(JSON.stringify(args));
+  const socket = fakeSocket({ logger, params: { token: "secret" } });
+  assert.ok(socket.hasLogger());
+  socket.connect();
+  latest().open();
+  joined(socket);
+  latest().drop();
+  assert.ok(lines.length >= 4);
+  assert.ok(!lines.some((line) => line.includes("secret")));
+});
+
 /** Plays the page of a browser: `hide` and `show` are what a user does with its tab. */
 function fakePage() {
   const scope = /** @type {any} */ (globalThis);
@@ -304,6 +335,12 @@ test("ch_j17_a_hidden_page_waits_and_a_visible_one_reconnects_at_once", (t) => {
   assert.equal(dials(), 2);
   latest().open();
   assert.ok(socket.isConnected());
+  socket.disconnect();
+  latest().drop(1005);
+  page.hide();
+  page.show();
+  page.comeBack();
+  assert.equal(dials(), 2, "who has disconnected is not brought back");
 });
 
 test("ch_j17_hidden_while_waiting_to_reconnect", (t) => {

@@ -6,7 +6,7 @@ import { Push } from "./push.js";
 import { Timer } from "./timer.js";
 
 /** @typedef {"closed" | "joining" | "joined" | "errored" | "leaving"} State */
-/** @typedef {import("./callbacks.js").Callback} Callback */
+/** @typedef {(payload: any, ref?: string | null, joinRef?: string | null) => void} EventCallback */
 /** @typedef {import("./serializer.js").Message} Message */
 /** @typedef {import("./socket.js").Socket} Socket */
 
@@ -64,8 +64,8 @@ export class Channel {
   }
 
   /**
-   * Leaves for good. Nothing but answers is delivered from here on; "ok" comes when the server has let go, or at once if
-   * it does not know of the channel.
+   * Leaves for good. Nothing but answers is delivered from here on; "ok" comes when the server has let go, or at once
+   * if it does not know of the channel.
    * @param {number} [timeout] milliseconds
    */
   leave(timeout = this.timeout) {
@@ -102,7 +102,7 @@ export class Channel {
 
   /**
    * @param {string} event
-   * @param {(payload: any, ref?: string | null, joinRef?: string | null) => void} callback
+   * @param {EventCallback} callback
    * @returns {number} the ref for `off`
    */
   on(event, callback) {
@@ -117,7 +117,7 @@ export class Channel {
     this.#callbacks.remove((entry) => entry.event === event && (ref === undefined || entry.ref === ref));
   }
 
-  /** @param {(payload: any, ref?: string | null, joinRef?: string | null) => void} callback after leave or `phx_close` */
+  /** @param {EventCallback} callback called after `leave`, or when the server closes the channel */
   onClose(callback) {
     return this.on("phx_close", callback);
   }

@@ -1,4 +1,4 @@
-// What the browser does with the page: hides it, shows it, puts it away whole and brings it back. Absent outside of one.
+// What the browser does with the page: hides it, shows it, puts it away and brings it back. Outside of one: nothing.
 
 export class Page {
   #handlers;

@@ -13,7 +13,6 @@ export class Push {
   #hooks = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #deadline;
-  #timeout = 0;
 
   /**
    * Made by `Channel`: an application calls `channel.push`, `join` or `leave`.
@@ -58,7 +57,6 @@ export class Push {
     this.channel.forget(this);
     this.received = null;
     this.ref = null;
-    this.#timeout = timeout;
     this.#deadline = setTimeout(() => this.settle("timeout", {}), timeout);
   }
 
@@ -90,11 +88,6 @@ export class Push {
     for (const hook of this.#hooks) {
       if (hook.status === status || hook.status === "") callSafely(hook.callback, response);
     }
-  }
-
-  /** Milliseconds it was given. */
-  get timeout() {
-    return this.#timeout;
   }
 
   /**

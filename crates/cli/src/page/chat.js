@@ -76,7 +76,8 @@ function enter() {
   opened.onError(() => session.handleError());
   opened.onClose(() => showConnection("lost"));
   socket = opened;
-  rooms = new Rooms(opened, session, { list: find("rooms"), logs: find("logs"), changed: showRoom, refused: handleRefused });
+  const places = { list: find("rooms"), logs: find("logs") };
+  rooms = new Rooms(opened, session, { ...places, changed: showRoom, refused: handleRefused });
   showConnection("connecting");
   opened.connect();
   rooms.open(roomName(new URLSearchParams(location.hash.slice(1)).get("room") ?? "") || DEFAULT_ROOM);
