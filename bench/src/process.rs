@@ -7,8 +7,37 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The CPU time that `pid` has used so far, its children not counted. Resolution: 10 ms.
-pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+/// What the threads of a process have had of the cores so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time.
+    pub ran: Duration,
+    /// Time in which they could have run while others had the core; zero where the kernel does not tell.
+    pub waited: Duration,
+}
+
+impl Usage {
+    /// Of the threads that `pid` has now: from `schedstat` to the nanosecond, or from `stat` to 10 ms.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        Self::of_threads(pid).or_else(|_| Ok(Self { ran: cpu_time(pid)?, waited: Duration::ZERO }))
+    }
+
+    fn of_threads(pid: u32) -> io::Result<Self> {
+        let mut usage = Self::default();
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let mut fields = schedstat.split_whitespace().map_while(|field| field.parse().ok());
+            let (Some(ran), Some(waited)) = (fields.next(), fields.next()) else {
+                return Err(Error::other("schedstat is not as expected"));
+            };
+            usage.ran += Duration::from_nanos(ran);
+            usage.waited += Duration::from_nanos(waited);
+        }
+        if usage.ran.is_zero() { Err(Error::other("schedstat is not kept")) } else { Ok(usage) }
+    }
+}
+
+fn cpu_time(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name may contain anything, also blanks; the fields that count stand behind its bracket.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -60,6 +89,7 @@ mod tests {
         let own = std::process::id();
         let before = cpu_time(own).expect("a process knows its CPU time");
         while cpu_time(own).expect("and later") < before + Duration::from_millis(20) {}
+        assert!(Usage::of(own).expect("and its usage").ran >= before);
         assert!(resident_bytes(own).expect("it has memory") > 100_000);
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -167,8 +168,20 @@ impl Length {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match measure(Arguments::parse()) {
+        Ok(outcome) => {
+            println!("{outcome}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: Arguments) -> Result<String, Box<dyn Error>> {
     process::raise_open_files()?;
     if let Some(core) = arguments.core {
         process::pin(core)?;
@@ -185,8 +198,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         mode => told(run(mode, &target)?)?,
     };
-    println!("{}", if arguments.json { json } else { sentence });
-    Ok(())
+    Ok(if arguments.json { json } else { sentence })
 }
 
 fn run(mode: Mode, target: &Target) -> io::Result<Report> {

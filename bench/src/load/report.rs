@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::process;
+use crate::process::Usage;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,6 +22,8 @@ pub struct Report {
     pub cpu_ns: Option<f64>,
     /// Cores that the server kept busy: at one thread it must be near 1, or the generator is what was measured.
     pub utilisation: Option<f64>,
+    /// Cores that the server wanted but others had: more than a little, and the machine was not ours alone.
+    pub waited: Option<f64>,
     /// How long messages took, if that was watched.
     pub latency: Option<Latency>,
 }
@@ -55,6 +57,9 @@ impl fmt::Display for Report {
         if let (Some(cpu_ns), Some(utilisation)) = (self.cpu_ns, self.utilisation) {
             write!(f, "; server: {cpu_ns:.0} ns CPU each, {:.0} % of a core", utilisation * 100.0)?;
         }
+        if let Some(waited) = self.waited.filter(|&waited| waited > 0.02) {
+            write!(f, ", kept from it for {:.0} %", waited * 100.0)?;
+        }
         if let Some(Latency { p50, p90, p99, p999, max }) = self.latency {
             write!(f, "; latency in us: p50 {p50:.1}, p90 {p90:.1}, p99 {p99:.1}, p99.9 {p999:.1}, max {max:.1}")?;
         }
@@ -66,7 +71,7 @@ impl fmt::Display for Report {
 #[derive(Debug)]
 pub struct Meter {
     pid: Option<u32>,
-    cpu: Duration,
+    usage: Usage,
     since: Instant,
     messages: u64,
 }
@@ -74,8 +79,8 @@ pub struct Meter {
 impl Meter {
     /// Starts, when `messages` have already been counted.
     pub fn start(pid: Option<u32>, messages: u64) -> io::Result<Self> {
-        let cpu = pid.map_or(Ok(Duration::ZERO), process::cpu_time)?;
-        Ok(Self { pid, cpu, since: Instant::now(), messages })
+        let usage = pid.map_or(Ok(Usage::default()), Usage::of)?;
+        Ok(Self { pid, usage, since: Instant::now(), messages })
     }
 
     /// When it was started.
@@ -87,16 +92,16 @@ impl Meter {
     pub fn stop(self, messages: u64, latency: &Histogram<u64>) -> io::Result<Report> {
         let seconds = self.since.elapsed().as_secs_f64();
         let messages = messages - self.messages;
-        let cpu = match self.pid {
-            Some(pid) => Some((process::cpu_time(pid)? - self.cpu).as_secs_f64()),
-            None => None,
-        };
+        let usage = self.pid.map(Usage::of).transpose()?;
+        let since = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64();
+        let cpu = usage.map(|usage| since(usage.ran, self.usage.ran));
         Ok(Report {
             messages,
             seconds,
             rate: messages as f64 / seconds,
             cpu_ns: cpu.map(|cpu| cpu * 1e9 / messages.max(1) as f64),
             utilisation: cpu.map(|cpu| cpu / seconds),
+            waited: usage.map(|usage| since(usage.waited, self.usage.waited) / seconds),
             latency: (!latency.is_empty()).then(|| latency.into()),
         })
     }

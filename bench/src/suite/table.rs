@@ -10,6 +10,7 @@ pub(super) struct Figures {
     pub(super) rate: Option<f64>,
     pub(super) cpu_ns: Option<f64>,
     pub(super) utilisation: Option<f64>,
+    pub(super) waited: Option<f64>,
     pub(super) p50_us: Option<f64>,
     pub(super) p99_us: Option<f64>,
     pub(super) bytes_each: Option<f64>,
@@ -21,6 +22,7 @@ impl From<&Report> for Figures {
             rate: Some(report.rate),
             cpu_ns: report.cpu_ns,
             utilisation: report.utilisation,
+            waited: report.waited,
             p50_us: report.latency.map(|latency| latency.p50),
             p99_us: report.latency.map(|latency| latency.p99),
             bytes_each: None,
@@ -43,6 +45,9 @@ pub(super) struct Row {
     /// Cores the server kept busy.
     #[serde(skip_serializing_if = "Option::is_none")]
     utilisation: Option<f64>,
+    /// Cores it wanted while others had them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p50_us: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +77,7 @@ impl Row {
             rate: median(|turn| turn.rate),
             cpu_ns: median(|turn| turn.cpu_ns),
             utilisation: median(|turn| turn.utilisation),
+            waited: median(|turn| turn.waited),
             p50_us: median(|turn| turn.p50_us),
             p99_us: median(|turn| turn.p99_us),
             bytes_each: median(|turn| turn.bytes_each),
@@ -107,8 +113,8 @@ impl Table {
     pub(super) fn begin(&mut self, bench: &str) {
         if !self.is_json {
             println!(
-                "\n{:<26} {:<12} {:>11} {:>9} {:>6} {:>9} {:>9} {:>8} {:>7} {:>7}",
-                bench, "server", "per second", "CPU ns", "core", "p50 us", "p99 us", "bytes", "rate x", "CPU x"
+                "\n{:<26} {:<12} {:>11} {:>9} {:>6} {:>6} {:>9} {:>9} {:>8} {:>7} {:>7}",
+                bench, "server", "per second", "CPU ns", "core", "wait", "p50 us", "p99 us", "bytes", "rate x", "CPU x"
             );
         }
     }
@@ -128,12 +134,13 @@ impl Table {
                 |figure: Option<f64>, digits| figure.map_or(String::new(), |figure| format!("{figure:.digits$}"));
             let small = usize::from(row.cpu_ns.is_some_and(|cpu_ns| cpu_ns < 100.0));
             println!(
-                "{:<26} {:<12} {:>11} {:>9} {:>6} {:>9} {:>9} {:>8} {:>7} {:>7}",
+                "{:<26} {:<12} {:>11} {:>9} {:>6} {:>6} {:>9} {:>9} {:>8} {:>7} {:>7}",
                 if index == 0 { row.cell.as_str() } else { "" },
                 row.server,
                 number(row.rate, 0),
                 number(row.cpu_ns, small),
                 number(row.utilisation, 2),
+                number(row.waited, 2),
                 number(row.p50_us, 1),
                 number(row.p99_us, 1),
                 number(row.bytes_each, 0),
@@ -160,7 +167,7 @@ impl Table {
                 (own.iter().map(|row| figure(row).ln()).sum::<f64>() / own.len() as f64).exp()
             };
             println!(
-                "{:<26} {server:<12} {:>57} {:>7.2} {:>7.2}",
+                "{:<26} {server:<12} {:>64} {:>7.2} {:>7.2}",
                 "geometric mean",
                 "",
                 mean(|row| row.1),
