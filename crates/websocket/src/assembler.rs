@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::decoder::PartialFrame;
 use crate::error::ProtocolError;
 use crate::limits::Limits;
+use crate::mask::Unmasked;
 use crate::message::{MessageKind, Received};
 use crate::utf8::{Invalid, TextBuffer};
 
@@ -95,12 +96,12 @@ impl Buffer {
     }
 
     /// Appends `piece`, behind which `remaining_bytes` of the frame are announced but not here.
-    fn push(&mut self, piece: &[u8], remaining_bytes: usize) -> Result<(), Invalid> {
+    fn push(&mut self, piece: Unmasked<'_>, remaining_bytes: usize) -> Result<(), Invalid> {
         let (len, capacity) = match self {
             Self::Text(text) => (text.len(), text.capacity()),
             Self::Binary(bytes) => (bytes.len(), bytes.capacity()),
         };
-        let needed = len + piece.len();
+        let needed = len + piece.bytes().len();
         let mut additional = 0;
         if needed > capacity {
             // Doubles what is here, never more than what is announced: a length alone costs nothing (§10.4).
@@ -113,7 +114,7 @@ impl Buffer {
             }
             Self::Binary(bytes) => {
                 bytes.reserve_exact(additional);
-                bytes.extend_from_slice(piece);
+                bytes.extend_from_slice(piece.bytes());
                 Ok(())
             }
         }

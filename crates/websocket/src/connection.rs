@@ -11,8 +11,9 @@ use crate::close::CloseFrame;
 use crate::decoder::PartialFrame;
 use crate::encoder::{encode_frame, encode_server_frame_with};
 use crate::error::{ProtocolError, SendError};
-use crate::header::{Header, MAX_SHORT_BYTES};
+use crate::header::{Header, MAX_SHORT_BYTES, ShortFrame};
 use crate::limits::Limits;
+use crate::mask::Unmasked;
 use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
 use crate::utf8::{self, Pending};
@@ -129,15 +130,44 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        let result = match self.closing {
-            Closing::Open | Closing::Sent => self.receive(input, output),
-            Closing::Failed | Closing::Done => return Ok((input.len(), None)),
-        };
-        if result.is_err() {
-            self.closing = if self.closing == Closing::Open { Closing::Failed } else { Closing::Done };
-            self.assembler = None;
+        if self.assembler.is_none()
+            && matches!(self.closing, Closing::Open | Closing::Sent)
+            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
+        {
+            let payload = &mut input[ShortFrame::HEADER_BYTES..][..frame.payload_bytes];
+            let payload = frame.mask.apply(payload);
+            let message = match frame.kind {
+                MessageKind::Binary => Some(Received::Binary(Cow::Borrowed(payload.bytes()))),
+                MessageKind::Text => payload.text().map(|text| Received::Text(Cow::Borrowed(text))),
+            };
+            return match message {
+                Some(message) => Ok((ShortFrame::HEADER_BYTES + frame.payload_bytes, Some(message))),
+                None => Err(self.break_off(ProtocolError::InvalidUtf8)),
+            };
         }
-        result
+        self.handle_any(input, output)
+    }
+
+    /// As [`handle_input`](Self::handle_input), for all that is not a short message in one frame.
+    #[inline(never)]
+    fn handle_any<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
+        match self.closing {
+            Closing::Open | Closing::Sent => self.receive(input, output).map_err(|error| self.break_off(error)),
+            Closing::Failed | Closing::Done => Ok((input.len(), None)),
+        }
+    }
+
+    /// Nothing further is processed after an `error` (§7.1.7).
+    #[cold]
+    fn break_off(&mut self, error: ProtocolError) -> ProtocolError {
+        self.closing = if self.closing == Closing::Open { Closing::Failed } else { Closing::Done };
+        self.assembler = None;
+        error
     }
 
     #[inline]
@@ -169,7 +199,7 @@ impl Connection {
             if whole <= available && (header.opcode.is_control() || (header.fin && self.assembler.is_none())) {
                 let used = total - input.len() + header.header_bytes + whole;
                 let payload = &mut mem::take(&mut input)[header.header_bytes..][..whole];
-                header.mask.apply(payload);
+                let payload = header.mask.apply(payload);
                 return Ok((used, Some(self.receive_whole(header.opcode, payload, output)?)));
             }
             if header.opcode.is_control() {
@@ -213,20 +243,21 @@ impl Connection {
     fn receive_whole<'a>(
         &mut self,
         opcode: Opcode,
-        payload: &'a [u8],
+        payload: Unmasked<'a>,
         output: &mut Vec<u8>,
     ) -> Result<Received<'a>, ProtocolError> {
+        let bytes = payload.bytes();
         Ok(match opcode {
-            Opcode::Text => Received::Text(Cow::Borrowed(utf8::check(payload).ok_or(ProtocolError::InvalidUtf8)?)),
-            Opcode::Binary | Opcode::Continuation => Received::Binary(Cow::Borrowed(payload)),
+            Opcode::Text => Received::Text(Cow::Borrowed(payload.text().ok_or(ProtocolError::InvalidUtf8)?)),
+            Opcode::Binary | Opcode::Continuation => Received::Binary(Cow::Borrowed(bytes)),
             Opcode::Ping => {
                 if self.can_send() {
-                    encode_frame(self.role, true, Opcode::Pong, payload, output);
+                    encode_frame(self.role, true, Opcode::Pong, bytes, output);
                 }
-                Received::Ping(Cow::Borrowed(payload))
+                Received::Ping(Cow::Borrowed(bytes))
             }
-            Opcode::Pong => Received::Pong(Cow::Borrowed(payload)),
-            Opcode::Close => Received::Close(self.receive_close(payload, output)?),
+            Opcode::Pong => Received::Pong(Cow::Borrowed(bytes)),
+            Opcode::Close => Received::Close(self.receive_close(bytes, output)?),
         })
     }
 

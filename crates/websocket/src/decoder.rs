@@ -1,7 +1,7 @@
 //! The frame that is being read while not all of it has come.
 
 use crate::header::Header;
-use crate::mask::Mask;
+use crate::mask::{Mask, Unmasked};
 
 /// What is left of a data frame whose payload is taken in pieces.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,9 @@ impl PartialFrame {
     }
 
     /// Takes as much of the payload as lies at the front of `input`, unmasked in place; the rest is behind it.
-    pub(crate) fn take<'a>(&mut self, input: &'a mut [u8]) -> (&'a mut [u8], &'a mut [u8]) {
+    pub(crate) fn take<'a>(&mut self, input: &'a mut [u8]) -> (Unmasked<'a>, &'a mut [u8]) {
         let (piece, rest) = input.split_at_mut(self.remaining_bytes.min(input.len()));
-        self.mask.apply_piece(piece);
         self.remaining_bytes -= piece.len();
-        (piece, rest)
+        (self.mask.apply_piece(piece), rest)
     }
 }

@@ -38,9 +38,15 @@ pub fn encode_server_frame_with(opcode: Opcode, output: &mut Vec<u8>, write: imp
         output[guessed - 1] = payload_bytes as u8;
         return;
     }
-    let mut header = Vec::with_capacity(header::MAX_SERVER_BYTES);
-    encode_server_header(opcode, payload_bytes, &mut header);
-    output.splice(start..guessed, header);
+    // The longer header is written behind the payload, for want of a better place, and moved to the front.
+    let end = output.len();
+    encode_server_header(opcode, payload_bytes, output);
+    let header_bytes = output.len() - end;
+    let mut header = [0; header::MAX_SERVER_BYTES];
+    header[..header_bytes].copy_from_slice(&output[end..]);
+    output.copy_within(guessed..end, start + header_bytes);
+    output[start..start + header_bytes].copy_from_slice(&header[..header_bytes]);
+    output.truncate(start + header_bytes + payload_bytes);
 }
 
 /// Appends one frame for `role`.

@@ -17,6 +17,11 @@
 
 extern crate alloc;
 
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod assembler;
 mod close;
 mod connection;

@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use crate::mask::Unmasked;
+
 /// The text of a whole payload, or `None` if it is not UTF-8.
 #[inline]
 pub(crate) fn check(bytes: &[u8]) -> Option<&str> {
@@ -97,9 +99,15 @@ impl TextBuffer {
         self.text.capacity()
     }
 
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Invalid> {
+    pub(crate) fn push(&mut self, piece: Unmasked<'_>) -> Result<(), Invalid> {
         let Self { text, pending } = self;
-        pending.push(piece, |characters| text.push_str(characters))
+        if pending.is_empty()
+            && let Some(ascii) = piece.ascii()
+        {
+            text.push_str(ascii);
+            return Ok(());
+        }
+        pending.push(piece.bytes(), |characters| text.push_str(characters))
     }
 
     /// The message, if it does not end inside a character.
@@ -128,4 +136,67 @@ fn unfinished(bytes: &[u8]) -> usize {
         }
     }
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of pieces: the text, or at which piece it became impossible.
+    fn push_all(pieces: &[&[u8]]) -> Result<(String, bool), usize> {
+        let (mut pending, mut text) = (Pending::default(), String::new());
+        for (index, piece) in pieces.iter().enumerate() {
+            pending.push(piece, |characters| text.push_str(characters)).map_err(|Invalid| index)?;
+        }
+        Ok((text, pending.is_empty()))
+    }
+
+    #[test]
+    fn ws_t1_pieces() {
+        for (pieces, expected) in [
+            (&[][..], Ok(("", true))),
+            (&[&b""[..], b"", b""], Ok(("", true))),
+            (&[b"a\xC3", b"\xB6b"], Ok(("a\u{F6}b", true))),
+            (&[b"\xE2", b"", b"\x82", b"\xAC"], Ok(("\u{20AC}", true))),
+            (&[b"\xF0\x9F", b"\x90\xA6\xF0", b"\x9F\x90\xA6"], Ok(("\u{1F426}\u{1F426}", true))),
+            (&[b"a\xF0\x9F\x90"], Ok(("a", false))),
+            (&[b"\xC3", b"\xC3"], Err(1)),
+            (&[b"\xC3", b"a"], Err(1)),
+            (&[b"\xE2\x82", b"a"], Err(1)),
+            (&[b"\xB6"], Err(0)),
+            (&[b"\xF4", b"\x8F"], Ok(("", false))),
+            (&[b"\xF4", b"\x90"], Err(1)),
+            (&[b"a\xED\xA0"], Err(0)),
+            (&[b"\xED", b"\x9F"], Ok(("", false))),
+            (&[b"\xE0", b"\x9F"], Err(1)),
+            (&[b"\xC0"], Err(0)),
+            (&[b"\xF5"], Err(0)),
+            (&[b"\xC3", b"\xB6\xB6"], Err(1)),
+            (&[b"\x80\x80\x80\x80"], Err(0)),
+        ] {
+            let expected = expected.map(|(text, is_whole): (&str, bool)| (String::from(text), is_whole));
+            assert_eq!(push_all(pieces), expected, "{pieces:02x?}");
+        }
+    }
+
+    #[test]
+    fn ws_t2_every_start_of_two_bytes_is_judged_as_the_standard_library_does() {
+        for first in 0..=255 {
+            for second in 0..=255 {
+                let bytes = [first, second];
+                let possible = |bytes: &[u8]| {
+                    core::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true)
+                };
+                let expected = if !possible(&bytes[..1]) {
+                    Err(0)
+                } else if possible(&bytes) {
+                    Ok(())
+                } else {
+                    Err(1)
+                };
+                assert_eq!(push_all(&[&bytes[..1], &bytes[1..]]).map(|_| ()), expected, "{bytes:02x?}");
+                assert_eq!(push_all(&[&bytes]).is_ok(), expected.is_ok(), "{bytes:02x?}");
+            }
+        }
+    }
 }

@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_the_same_in_any_pieces(
+    fn ws_sec14_any_bytes_give_the_same_in_any_pieces(
         // Bytes that look like frames more often than noise would.
         bytes in prop::collection::vec(
             prop_oneof![any::<u8>(), Just(0x81), Just(0x01), Just(0x80), Just(0x00), Just(0x89), Just(0x82), 0x80..0x88_u8],

@@ -7,7 +7,7 @@ use peer::{binary, feed, masked, outcome_with};
 use wingbeat_websocket::{Connection, Limits, ProtocolError, Received, Role};
 
 #[test]
-fn ws_l1_frame_bytes() {
+fn frame_bytes_10_4() {
     let limits = Limits::DEFAULT.with_max_frame_bytes(100);
     let too_big = ProtocolError::FrameTooBig { limit: 100 };
     assert_eq!(too_big.close_code().value(), 1009);
@@ -22,7 +22,7 @@ fn ws_l1_frame_bytes() {
 }
 
 #[test]
-fn ws_l2_message_bytes() {
+fn message_bytes_10_4() {
     let limits = Limits::DEFAULT.with_max_message_bytes(100);
     let too_big = ProtocolError::MessageTooBig { limit: 100 };
     assert_eq!(too_big.close_code().value(), 1009);
@@ -31,7 +31,7 @@ fn ws_l2_message_bytes() {
         assert_eq!((whole.received.len(), whole.error), (usize::from(error.is_none()), error), "{size}");
         for first in [0, 1, 50, 99] {
             let stream = [masked(TEXT, &vec![b'x'; first]), masked(FIN, &vec![b'x'; size - first])].concat();
-            let fragments = outcome_with("ws_sec25_", Role::Server, limits, &stream);
+            let fragments = outcome_with("fragments", Role::Server, limits, &stream);
             assert_eq!((fragments.received.len(), fragments.error), (usize::from(error.is_none()), error), "{size}");
         }
         let half_character =
@@ -42,7 +42,7 @@ fn ws_l2_message_bytes() {
 }
 
 #[test]
-fn ws_l3_fragments() {
+fn fragments_10_4() {
     let limits = Limits::DEFAULT.with_max_fragments(10);
     let too_many = ProtocolError::TooManyFragments { limit: 10 };
     assert_eq!(too_many.close_code().value(), 1008);
@@ -54,6 +54,16 @@ fn ws_l3_fragments() {
             assert_eq!((outcome.received.len(), outcome.error), (usize::from(error.is_none()), error), "{count}");
         }
     }
+}
+
+#[test]
+fn ws_sec25_many_small_fragments_do_not_pass_the_limit_of_the_message() {
+    let limits = Limits::DEFAULT.with_max_message_bytes(1000);
+    let stream = [masked(BINARY, b""), masked(CONTINUATION, &[1; 10]).repeat(101)].concat();
+    let outcome = outcome_with("small", Role::Server, limits, &stream);
+    assert_eq!(outcome.error, Some(ProtocolError::MessageTooBig { limit: 1000 }));
+    let stream = [masked(BINARY, b""), masked(CONTINUATION, &[1; 10]).repeat(100)].concat();
+    assert_eq!(outcome_with("small", Role::Server, limits, &stream).error, None);
 }
 
 #[test]
@@ -123,5 +133,5 @@ fn a_message_in_flight_over_a_lowered_limit_is_refused() {
 
 #[test]
 fn an_idle_connection_is_small_and_owns_no_heap() {
-    assert!(size_of::<Connection>() <= 56, "{} bytes", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 48, "{} bytes", size_of::<Connection>());
 }

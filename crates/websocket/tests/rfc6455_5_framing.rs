@@ -16,10 +16,18 @@ const SIZES: [usize; 9] = [0, 1, 125, 126, 127, 1000, 65_535, 65_536, 65_537];
 fn ws_f1_unmasked_frames_of_a_client() {
     let not_masked = ProtocolError::NotMasked;
     check_error("RFC 6455 §5.7", Role::Server, b"\x81\x05Hello", not_masked, 1002);
-    check_error("ws_sec27_ 16-bit length", Role::Server, b"\x82\x7E", not_masked, 1002);
-    check_error("ws_sec27_ 64-bit length", Role::Server, b"\x82\x7F", not_masked, 1002);
     check_error("empty", Role::Server, b"\x82\x00", not_masked, 1002);
     check_error("control", Role::Server, b"\x89\x00", not_masked, 1002);
+}
+
+#[test]
+fn ws_sec27_unmasked_frames_in_every_form_of_the_length() {
+    for size in [5, 300, 70_000] {
+        check_error("whole", Role::Server, &plain(FIN | BINARY, &vec![7; size]), ProtocolError::NotMasked, 1002);
+    }
+    for second in [0, 1, 125, 126, 127] {
+        check_error("two bytes", Role::Server, &[FIN | TEXT, second], ProtocolError::NotMasked, 1002);
+    }
 }
 
 #[test]
@@ -213,6 +221,15 @@ fn ws_f14_control_frames() {
     // A control frame is no data frame: the limits of those do not cut it.
     let tiny = Limits::DEFAULT.with_max_frame_bytes(1).with_max_message_bytes(1).with_max_fragments(1);
     assert_eq!(outcome_with("tiny", Role::Server, tiny, &masked(FIN | PING, &[3; 125])).received, [ping(&[3; 125])]);
+}
+
+#[test]
+fn ws_sec28_reserved_bits_of_control_frames_without_fin() {
+    for opcode in [CLOSE, PING, PONG] {
+        for first in [0x40 | opcode, 0x20 | opcode, 0x10 | opcode, 0x70 | opcode] {
+            check_error("no FIN", Role::Server, &[first, 0x80], ProtocolError::ReservedBits(first), 1002);
+        }
+    }
 }
 
 #[test]

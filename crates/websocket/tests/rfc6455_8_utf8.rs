@@ -111,7 +111,18 @@ fn ws_t3_a_message_does_not_end_inside_a_character() {
 fn ws_t4_ascii_after_a_lead_byte_of_the_last_fragment() {
     for lead in [&b"\xC3"[..], b"\xE2\x82", b"\xF0\x9F\x90"] {
         let stream = [masked(TEXT, lead), masked(FIN | CONTINUATION, b"ascii")].concat();
-        check_error("ws_sec34_", Role::Server, &stream, ProtocolError::InvalidUtf8, 1007);
+        check_error("fragment", Role::Server, &stream, ProtocolError::InvalidUtf8, 1007);
+    }
+}
+
+#[test]
+fn ws_sec34_ascii_after_a_lead_byte_of_the_last_piece() {
+    for lead in [&b"\xC3"[..], b"\xE2\x82", b"\xF0\x9F\x90"] {
+        let frame = masked(FIN | TEXT, &[lead, b"ascii, and more of it".repeat(10).as_slice()].concat());
+        let mut server = Connection::new(Role::Server, Limits::DEFAULT);
+        let (head, tail) = frame.split_at(8 + lead.len());
+        let outcome = feed(&mut server, [head, tail]);
+        assert_eq!((outcome.received, outcome.error), (vec![], Some(ProtocolError::InvalidUtf8)));
     }
 }
 
