@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
+    /// The request is a HEAD.
+    pub(crate) asks_for_head: bool,
     /// The socket may have something to read.
     pub(crate) readable: bool,
     /// The peer has sent FIN: read to the end even after a short read.
@@ -91,6 +93,7 @@ impl Connection {
             idle_ticks: NEVER,
             phase: Phase::Head,
             closing: None,
+            asks_for_head: false,
             readable: false,
             hung_up: false,
             paused: false,

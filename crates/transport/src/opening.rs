@@ -1,5 +1,9 @@
 //! How a connection opens: its request head, the mount's answer, the 101, and what goes to hyper instead.
 
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -13,14 +17,24 @@ use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::inbox::{Command, ConnectionId};
 use crate::mount::{Answer, Request, Upgrade};
-use crate::server::Seat;
+use crate::server::{Seat, refusal};
 use crate::stream::Stream;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
 use crate::worker::Worker;
 
-/// How HTTP/2 begins on a connection that did not negotiate it.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// One step of an answer that takes time; a panic is an answer, too.
+fn poll_answer(future: &mut LaterAnswer, cx: &mut TaskContext<'_>) -> Poll<Answer> {
+    let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+    poll.unwrap_or_else(|panic| Poll::Ready(failed(panic)))
+}
+
+fn failed(_: Box<dyn Any + Send>) -> Answer {
+    tracing::error!("a mount panicked; its request is answered with 500");
+    Answer::Respond(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server failed"))
+}
 
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
@@ -29,10 +43,6 @@ impl Worker {
         let limits = self.shared.head_limits;
         if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
             return None;
-        }
-        if input.starts_with(HTTP2_PREFACE) {
-            self.hand_over(key, input);
-            return Some(input.len());
         }
         match parse_head(input, limits) {
             Ok(Some((request, used))) => {
@@ -60,9 +70,14 @@ impl Worker {
             path_params,
             workers: self.turn.workers.clone(),
         };
+        let connection = &mut self.turn.connections[key];
+        connection.asks_for_head = request.head.method == http::Method::HEAD;
         // Until it is decided nothing else is taken: what comes early waits.
-        self.turn.connections[key].phase = Phase::Deciding;
-        self.handle_answer(key, mount.handle_request(request));
+        connection.phase = Phase::Deciding;
+        self.handle_answer(
+            key,
+            catch_unwind(AssertUnwindSafe(|| mount.handle_request(request))).unwrap_or_else(failed),
+        );
         Some(used)
     }
 
@@ -73,7 +88,7 @@ impl Worker {
             Answer::Respond(response) => self.turn.respond(key, response),
             Answer::Later(mut future) => {
                 // Most are decided at once; only those that are not cost a task.
-                match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                match poll_answer(&mut future, &mut TaskContext::from_waker(Waker::noop())) {
                     Poll::Ready(answer) => self.handle_answer(key, answer),
                     Poll::Pending => self.decide_later(self.turn.id_of(key), future),
                 }
@@ -81,10 +96,10 @@ impl Worker {
         }
     }
 
-    fn decide_later(&self, to: ConnectionId, future: std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>) {
+    fn decide_later(&self, to: ConnectionId, mut future: LaterAnswer) {
         let inbox = self.turn.workers.inbox(to.worker).clone();
         tokio::spawn(async move {
-            let answer = future.await;
+            let answer = poll_fn(|cx| poll_answer(&mut future, cx)).await;
             let _ = inbox.post_always(Command::Decide { to, answer });
         });
     }
@@ -152,8 +167,9 @@ impl Turn {
         connection.idle_ticks = idle_ticks;
         let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
         self.set_deadline(key, deadline);
-        self.call(key, Handler::handle_open);
+        // Before the callback, after which the connection may be gone.
         self.read_again(key);
+        self.call(key, Handler::handle_open);
     }
 
     /// An HTTP answer, and the end.
@@ -164,9 +180,12 @@ impl Turn {
         let connection = if parts.headers.contains_key(header::UPGRADE) { "upgrade, close" } else { "close" };
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
         let head = http::Response::from_parts(parts, ());
-        self.write_corked(key, 0, |_, cork| {
+        self.write_corked(key, 0, |connection, cork| {
             write_response_head(&head, cork);
-            cork.extend_from_slice(&body);
+            // An answer to HEAD says how long the body would be, and no more (RFC 9110 §9.3.2).
+            if !connection.asks_for_head {
+                cork.extend_from_slice(&body);
+            }
         });
         self.finish_unanswered(key);
     }

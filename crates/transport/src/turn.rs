@@ -343,6 +343,10 @@ impl Turn {
         connection.output = crate::output::Output::default();
         if !connection.lost {
             connection.lost = true;
+            // The present callback, which may be sending in a loop, is told by `SendError::Closed`.
+            if connection.phase == Phase::Open {
+                connection.phase = Phase::Closing;
+            }
             self.lost.push(key as u32);
         }
     }
