@@ -44,7 +44,7 @@ test("two characters in global read what both say, in order", async (t) => {
     await reader.reads("two 9");
   }
   const [lines, others] = [await ada.lines(), await bert.lines()];
-  const words = (/** @type {typeof lines} */ lines) => lines.map(({ who, text }) => [who, text]);
+  const words = (/** @type {typeof lines} */ all) => all.map(({ who, text }) => [who, text]);
   assert.deepEqual(words(lines), words(others));
   assert.deepEqual(words(lines).slice(0, 2), [["Ada", "Good evening."], ["Bert", "Is it?"]]);
   const said = (/** @type {string} */ who) => lines.slice(2).filter((line) => line.who === who).map(({ text }) => text);

@@ -1,0 +1,85 @@
+//! `wingbeat serve`: the chat, from its first address to its last goodbye.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use wingbeat::prelude::*;
+use wingbeat::websocket::CloseCode;
+
+use crate::chat::{self, CharacterSocket};
+use crate::page;
+
+/// What connections get to close after SIGINT or SIGTERM. The process ends within 5 s.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// Serves the chat.
+#[derive(Args, Debug)]
+#[command(after_help = "Environment:
+  PORT              the port to listen on at 127.0.0.1, unless --listen is given
+  WINGBEAT_SECRET   what tokens are signed with, at least 20 bytes; a random one is made if it is not set
+  WINGBEAT_THREADS  how many threads serve; one per core if it is not set")]
+pub(crate) struct Serve {
+    /// Where to listen, as address and port [default: 127.0.0.1:4000]
+    // Read below: an error of ours is one line.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    /// Serves until a signal says otherwise. An error is one line for whoever started it.
+    pub(crate) fn run(self) -> Result<(), Box<dyn std::error::Error>> {
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+        let config = self.config()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(serve(config))
+    }
+
+    fn config(self) -> Result<Config, Box<dyn std::error::Error>> {
+        let mut config = Config::from_env()?;
+        if let Some(listen) = self.listen {
+            let address: SocketAddr = listen.parse().map_err(|_| {
+                format!("--listen is {listen:?}, expected an address and a port such as 127.0.0.1:4000")
+            })?;
+            config = config.with_listen(address);
+        }
+        if config.secret_key_base.is_none() {
+            eprintln!("WINGBEAT_SECRET is not set: a random secret is made, and tokens end with this process");
+            config = config.with_secret_key_base(random_secret()?);
+        }
+        Ok(config)
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    // Before anybody is told the address: a signal from here on ends us in order.
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let endpoint = Endpoint::new(config).socket::<CharacterSocket>("/socket");
+    let app = axum::Router::new().merge(page::router()).merge(chat::router(endpoint.handle()));
+    let running = endpoint.start(app).map_err(|error| match error {
+        Error::Secret(error) => format!("WINGBEAT_SECRET: {error}"),
+        error => error.to_string(),
+    })?;
+    println!("listening on http://{}", running.local_addr());
+    either(&mut signals).await;
+    tracing::info!(connections = running.connections(), "closing");
+    running.shutdown(CloseCode::SERVICE_RESTART, "", SHUTDOWN).await;
+    Ok(())
+}
+
+async fn either([interrupt, terminate]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn random_secret() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
