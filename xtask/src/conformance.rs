@@ -27,6 +27,8 @@ pub(crate) enum Suite {
         /// Only these cases, as globs.
         cases: Vec<String>,
     },
+    /// Checks the browser client by itself.
+    Client,
     /// Chats in a real browser.
     Browser,
 }
@@ -37,6 +39,7 @@ impl Suite {
             Self::Transcripts { url, names } => transcripts(workspace, url.as_deref(), names),
             Self::Phoenix => phoenix(workspace),
             Self::Autobahn { url, cases } => autobahn(workspace, url.as_deref(), cases),
+            Self::Client => client(workspace),
             Self::Browser => browser(workspace),
         }
     }
@@ -74,17 +77,23 @@ pub(crate) fn phoenix(workspace: &Workspace) -> Result<Tally, Failure> {
     Ok(Tally::of(&output))
 }
 
+/// The browser client by itself: its types, and what it does without a server.
+pub(crate) fn client(workspace: &Workspace) -> Result<Tally, Failure> {
+    let browser = workspace.root.join("conformance/browser");
+    install::npm_packages(workspace, &browser)?;
+    workspace.run(workspace.command("npm").args(["run", "--silent", "types"]).current_dir(browser))?;
+    let folder = workspace.root.join("crates/channels/js");
+    let output = workspace.run(workspace.command("node").arg("--test").current_dir(folder))?;
+    Ok(Tally::of(&output))
+}
+
 pub(crate) fn browser(workspace: &Workspace) -> Result<Tally, Failure> {
     let folder = workspace.root.join("conformance/browser");
     install::npm_packages(workspace, &folder)?;
     let binary = workspace.build("wingbeat-cli", "wingbeat")?;
-    let npm = |arguments: &[&str]| {
-        let mut npm = workspace.command("npm");
-        npm.args(arguments).current_dir(&folder).env("WINGBEAT_BINARY", &binary);
-        workspace.run(&mut npm)
-    };
-    npm(&["run", "--silent", "types"])?;
-    Ok(Tally::of(&npm(&["test", "--silent"])?))
+    let mut npm = workspace.command("npm");
+    let output = workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_BINARY", binary))?;
+    Ok(Tally::of(&output))
 }
 
 /// Sections 12 and 13 are compression, which is not negotiated yet. In 6.4 a server must fail fast to be strict.

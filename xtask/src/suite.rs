@@ -30,6 +30,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doc", about: "the documentation builds without a warning", run: documentation },
     Step { name: "test", about: "unit and integration tests, the layering among them", run: tests },
     Step { name: "doctest", about: "the examples in the documentation", run: doc_tests },
+    Step { name: "client", about: "the browser client's types and its own tests", run: conformance::client },
     Step {
         name: "transcripts",
         about: "what a real Phoenix said, replayed",
