@@ -88,12 +88,15 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
     /// Listens, starts the workers, and returns. `app` serves what is not for a socket: an axum router, say.
     ///
     /// # Errors
-    /// The address is taken, the secret too short, a path cannot be mounted.
+    /// The address is taken, the secret too short, a path cannot be mounted, panics abort the program.
     pub fn start<S, B>(self, app: S) -> Result<Running, Error>
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
+        if cfg!(panic = "abort") {
+            return Err(Error::PanicAbort);
+        }
         self.secret?;
         let running = self.server.start(app)?;
         self.shared.handle.pubsub().start(running.workers());

@@ -13,6 +13,9 @@ pub enum Error {
     /// The secret is too short.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The program is built with `panic = "abort"`, so that one panicking channel would end it for everybody.
+    #[error("built with panic = \"abort\": a panicking channel must end itself only, build with panic = \"unwind\"")]
+    PanicAbort,
     /// The address is taken, a path cannot be mounted, a worker cannot start.
     #[error(transparent)]
     Transport(#[from] wingbeat_transport::Error),

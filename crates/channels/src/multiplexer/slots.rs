@@ -157,3 +157,6 @@ impl IndexMut<usize> for Slots {
         &mut self.0[index]
     }
 }
+
+/// What a joined channel costs here. Together with its context, the client and the transport it must stay below 1 KiB.
+const _: () = assert!(size_of::<Slot>() <= 80);
