@@ -163,9 +163,9 @@ fn a_peer_that_leaves_undecided_is_opened_and_closed_or_neither() {
         peer.write(upgrade("/", server.addr(), "").as_bytes());
         let (request, decide) = next(&requests);
         if is_reset {
-            peer.reset()
+            peer.reset();
         } else {
-            drop(peer)
+            drop(peer);
         }
         let (closed, closings) = channel();
         let _ = decide.send(accept(&request, Echo(closed)));
