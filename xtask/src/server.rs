@@ -54,3 +54,17 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ends_without_listening_is_told() {
+        for program in ["true", "echo"] {
+            let failure = Server::start(Path::new(program), true).err().map(|failure| failure.to_string());
+            assert!(failure.is_some_and(|text| text.contains("ended before it listened")), "{program}");
+        }
+        assert!(Server::start(Path::new("no-such-program"), true).is_err());
+    }
+}

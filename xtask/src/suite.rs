@@ -72,7 +72,7 @@ fn no_features(workspace: &Workspace) -> Result<Tally, Failure> {
 }
 
 fn documentation(workspace: &Workspace) -> Result<Tally, Failure> {
-    let mut doc = workspace.cargo(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
+    let mut doc = workspace.cargo(["doc", "--workspace", "--lib", "--no-deps", "--all-features", "--locked"]);
     workspace.run(doc.env("RUSTDOCFLAGS", "-D warnings")).map(|_| Tally::PASSED)
 }
 

@@ -14,6 +14,6 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-pub use run::replay;
+pub use run::{Difference, replay};
 pub use transcript::Transcript;
 pub use waiting::waits_for;
