@@ -23,8 +23,9 @@ impl Turn {
     pub(crate) fn fail(&mut self, key: usize, error: &ProtocolError) {
         tracing::debug!(connection = ?self.id_of(key), %error, "the peer broke the protocol");
         self.write_corked(key, 0, |connection, cork| connection.protocol.fail(error, cork));
-        let closed = Closed { code: error.close_code(), reason: error.to_string(), cause: Cause::Protocol };
-        self.finish(key, closed);
+        // After our Close the peer is told nothing more, and why we closed stays.
+        let (cause, code) = self.connections[key].closing.unwrap_or((Cause::Protocol, error.close_code()));
+        self.finish(key, Closed { code, reason: error.to_string(), cause });
     }
 
     /// Ends for the application what the peer will not answer any more.

@@ -84,9 +84,11 @@ impl Context<'_> {
     }
 
     /// Stops reading from the peer, messages already read included, until [`resume`](Self::resume): TCP then slows the
-    /// peer down. The idle timeout goes on.
+    /// peer down. The idle timeout goes on. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
-        self.turn.connections[self.key].paused = true;
+        if self.is_open() {
+            self.turn.connections[self.key].paused = true;
+        }
     }
 
     /// Reads again.

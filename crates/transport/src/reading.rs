@@ -164,12 +164,11 @@ impl Turn {
     fn handle_eof(&mut self, key: usize) {
         self.write(key);
         let connection = &mut self.connections[key];
-        if connection.phase == Phase::Lingering && !connection.output.is_empty() && !connection.lost {
-            connection.readable = false;
-            connection.hung_up = true;
-        } else {
-            self.lose(key);
+        if connection.output.is_empty() || connection.lost {
+            return self.lose(key);
         }
+        (connection.readable, connection.hung_up) = (false, true);
+        self.finish_unanswered(key);
     }
 
     /// `key` was written out of order: usually it is the newest of the touched.

@@ -308,11 +308,15 @@ fn ws_sec6_silence_beyond_the_idle_timeout_is_closed_with_its_code() {
 fn ws_sec6_a_header_and_then_silence_is_idle_too() {
     let options = SocketOptions::default().with_idle_timeout(Some(Duration::from_millis(100)));
     let (server, events) = probe_server(options, echo);
-    let mut peer = server.open("/");
+    let mut peer = server.open("/").rude();
     events.opened();
     peer.write(&masked(FIN | TEXT, &[b'x'; 1000])[..500]);
     peer.expect_close(1001);
-    assert_eq!(events.closed().cause, Cause::Idle);
+    // What breaks the protocol after our Close does not change why we closed, or with which code.
+    peer.write(&[0xFF; 600]);
+    peer.expect_fin();
+    let closed = events.closed();
+    assert_eq!((closed.code, closed.cause), (CloseCode::GOING_AWAY, Cause::Idle));
 }
 
 #[test]
