@@ -138,6 +138,7 @@ test("the whole path by keyboard alone", async (t) => {
   await tabTo("Leave kitchen");
   await keyboard.press("Enter");
   await ada.page.getByRole("button", { name: "kitchen", exact: true }).waitFor({ state: "detached" });
+  assert.equal(await focused(), "message", "the button has gone, the keyboard has not");
   await tabTo("logout");
   await keyboard.press("Enter");
   await ada.name.waitFor();
@@ -153,6 +154,8 @@ test("on a phone the rooms open and close by keyboard", async (t) => {
   await ada.page.keyboard.press("Enter");
   assert.equal(await menu.getAttribute("aria-expanded"), "true");
   await ada.page.getByLabel("Another room").waitFor();
+  const covered = ada.page.locator("#message");
+  assert.ok(await covered.evaluate((field) => field.closest("[inert]") !== null), "what is covered is out of reach");
   await ada.page.keyboard.press("Escape");
   assert.equal(await menu.getAttribute("aria-expanded"), "false");
   assert.equal(await menu.evaluate((menu) => menu === document.activeElement), true);

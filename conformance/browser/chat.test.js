@@ -33,7 +33,7 @@ test("two characters in global read what both say, in order", async (t) => {
   const { ada, bert } = await twoCharacters(t);
   await saidToAll(ada, "Good evening.", bert);
   await saidToAll(bert, "Is it?", ada);
-  // Both at once: whatever the order is, it is one for all, and nobody's own words change places.
+  // Both at once: nobody's own words change places, whoever reads them. Whose come first is not promised.
   const many = (/** @type {string} */ who) => Array.from({ length: 10 }, (_, at) => `${who} ${at}`);
   const talk = async (/** @type {Character} */ speaker, /** @type {string} */ who) => {
     for (const message of many(who)) await speaker.say(message);
@@ -42,14 +42,15 @@ test("two characters in global read what both say, in order", async (t) => {
   for (const reader of [ada, bert]) {
     await reader.reads("one 9");
     await reader.reads("two 9");
+    const lines = await reader.lines();
+    assert.deepEqual(lines.slice(0, 2).map(({ who, text }) => [who, text]),
+      [["Ada", "Good evening."], ["Bert", "Is it?"]]);
+    const said = (/** @type {string} */ who) =>
+      lines.slice(2).filter((line) => line.who === who).map(({ text }) => text);
+    assert.deepEqual(said("Ada"), many("one"));
+    assert.deepEqual(said("Bert"), many("two"));
   }
-  const [lines, others] = [await ada.lines(), await bert.lines()];
-  const words = (/** @type {typeof lines} */ all) => all.map(({ who, text }) => [who, text]);
-  assert.deepEqual(words(lines), words(others));
-  assert.deepEqual(words(lines).slice(0, 2), [["Ada", "Good evening."], ["Bert", "Is it?"]]);
-  const said = (/** @type {string} */ who) => lines.slice(2).filter((line) => line.who === who).map(({ text }) => text);
-  assert.deepEqual(said("Ada"), many("one"));
-  assert.deepEqual(said("Bert"), many("two"));
+  const lines = await ada.lines();
   for (const { who, mine } of lines) assert.equal(mine, who === "Ada", "own words are marked, and no others");
   for (const { when } of lines) assert.ok(Math.abs(Date.now() - Date.parse(when ?? "")) < 60_000, `${when}`);
   assert.deepEqual([...ada.faults, ...bert.faults], []);
@@ -135,6 +136,31 @@ test("the server itself refuses a forged token, and a guest only a room", async 
   }
   const answer = await fetch(`${server.url}/socket/websocket?vsn=2.0.0&token=forged`);
   assert.equal(answer.status, 403);
+});
+
+test("a page that is loaded again comes back by the token it has kept", async (t) => {
+  const { ada, bert } = await twoCharacters(t);
+  await ada.page.goto(`${ada.page.url().split("#")[0]}#room=attic`);
+  await ada.page.reload();
+  await ada.connected();
+  await ada.page.getByRole("heading", { name: "attic" }).waitFor();
+  await ada.page.getByText("You are Ada", { exact: true }).waitFor();
+  await bert.page.evaluate(() => (location.hash = "room=attic"));
+  await bert.page.getByRole("heading", { name: "attic" }).waitFor();
+  await saidToAll(ada, "Up here.", bert);
+  assert.deepEqual((await ada.lines()).map(({ who, mine }) => [who, mine]), [["Ada", true]]);
+});
+
+test("what is said while the server is away is sent when it is back", async (t) => {
+  const { server, ada, bert } = await twoCharacters(t);
+  await server.stop("SIGKILL");
+  await Promise.all([ada.lost(), bert.lost()]);
+  await ada.say("Can you hear me?");
+  await ada.page.getByText("is sent when the connection is back").waitFor();
+  await server.start();
+  // Bert may be back after Ada has spoken; she herself reads it in any case.
+  await ada.reads("Can you hear me?");
+  await ada.page.getByText("is sent when the connection is back").waitFor({ state: "detached" });
 });
 
 const NEW_SECRET = "another secret, with which no token was ever signed";

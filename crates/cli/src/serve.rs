@@ -14,7 +14,7 @@ use crate::chat::{self, CharacterSocket};
 use crate::page;
 
 /// What connections get to close after SIGINT or SIGTERM. The process ends within 5 s.
-const SHUTDOWN: Duration = Duration::from_secs(4);
+const SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// Serves the chat.
 #[derive(Args, Debug)]

@@ -17,12 +17,17 @@ const menu = find("menu");
 const nameField = /** @type {HTMLInputElement} */ (find("name"));
 const roomField = /** @type {HTMLInputElement} */ (find("room"));
 const messageField = /** @type {HTMLTextAreaElement} */ (find("message"));
+/** Whether the rooms are behind a button; the style sheet draws the same line. */
+const narrow = matchMedia("(max-width: 47.99rem)");
 
 const session = Session.found();
 /** @type {Socket | null} */
 let socket = null;
 /** @type {Rooms | null} */
 let rooms = null;
+let loggingIn = false;
+/** Messages on their way. */
+let unsent = 0;
 
 /**
  * Says beneath a field what is wrong with it, or no longer is.
@@ -56,12 +61,15 @@ find("login").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = nameField.value.trim();
   if (name === "") return complain(nameField, "Please say who you are.");
+  if (loggingIn) return;
+  loggingIn = true;
   try {
     await session.login(name);
     enter();
   } catch (error) {
     complain(nameField, wordsOf(error));
   }
+  loggingIn = false;
 });
 
 /** Goes in with the token there is. */
@@ -77,11 +85,10 @@ function enter() {
   opened.onClose(() => showConnection("lost"));
   socket = opened;
   const places = { list: find("rooms"), logs: find("logs") };
-  rooms = new Rooms(opened, session, { ...places, changed: showRoom, refused: handleRefused });
+  rooms = new Rooms(opened, session, { ...places, changed: showRoom, refused: handleRefused, left: handleLeft });
   showConnection("connecting");
   opened.connect();
-  rooms.open(roomName(new URLSearchParams(location.hash.slice(1)).get("room") ?? "") || DEFAULT_ROOM);
-  messageField.focus();
+  openRoom(roomInAddress() || DEFAULT_ROOM);
 }
 
 /** What the next connection brings along: by now the token may be another one, or no good. */
@@ -102,6 +109,9 @@ function leave(reason) {
   rooms?.leaveAll();
   socket?.disconnect();
   session.forget();
+  messageField.value = "";
+  fitMessage();
+  showSide(false);
   showDoor(reason);
 }
 
@@ -113,9 +123,30 @@ function showConnection(state) {
   if (connection.dataset.state === state) return;
   connection.dataset.state = state;
   connection.textContent = CONNECTION[state];
+  showHint();
 }
 
 // The rooms.
+
+function roomInAddress() {
+  return roomName(new URLSearchParams(location.hash.slice(1)).get("room") ?? "");
+}
+
+window.addEventListener("hashchange", () => {
+  const name = roomInAddress();
+  if (name !== "") openRoom(name);
+});
+
+/** @param {string} name */
+function openRoom(name) {
+  try {
+    rooms?.open(name);
+    complain(roomField, "");
+    messageField.focus();
+  } catch (error) {
+    complain(roomField, /** @type {Error} */ (error).message);
+  }
+}
 
 /** @param {number} unread in all rooms */
 function showRoom(unread) {
@@ -129,10 +160,14 @@ function showRoom(unread) {
   messageField.placeholder = `Say something in ${room}`;
   complain(messageField, "");
   history.replaceState(null, "", `#${new URLSearchParams({ room })}`);
-  if (side.classList.contains("open")) {
-    showSide(false);
-    messageField.focus();
-  }
+  if (!side.classList.contains("open")) return;
+  showSide(false);
+  messageField.focus();
+}
+
+/** The button that was pressed has gone with its room: the keyboard goes on where one goes on. */
+function handleLeft() {
+  (side.classList.contains("open") || !rooms?.shown ? roomField : messageField).focus();
 }
 
 /**
@@ -140,7 +175,7 @@ function showRoom(unread) {
  * @param {string} reason
  */
 function handleRefused(name, reason) {
-  showSide(true);
+  showSide(narrow.matches);
   roomField.value = name;
   complain(roomField, `You cannot enter ${name}: ${reason}.`);
   roomField.focus();
@@ -150,21 +185,18 @@ find("join").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = roomName(roomField.value);
   if (name === "") return complain(roomField, "Please name a room.");
-  try {
-    complain(roomField, "");
-    rooms?.open(name);
-    roomField.value = "";
-    messageField.focus();
-  } catch (error) {
-    complain(roomField, /** @type {Error} */ (error).message);
-  }
+  roomField.value = "";
+  openRoom(name);
 });
 
-/** On a narrow page the rooms are behind a button. @param {boolean} open */
+/** On a narrow page the rooms lie over what is said, which is out of reach then. @param {boolean} open */
 function showSide(open) {
   side.classList.toggle("open", open);
   menu.setAttribute("aria-expanded", `${open}`);
+  for (const covered of ["logs", "composer"]) find(covered).inert = open;
 }
+
+narrow.addEventListener("change", () => showSide(false));
 
 menu.addEventListener("click", () => showSide(!side.classList.contains("open")));
 
@@ -187,17 +219,30 @@ find("composer").addEventListener("submit", async (event) => {
   if (message === "" || !room) return;
   complain(messageField, "");
   messageField.value = "";
+  unsent += 1;
   fitMessage();
   messageField.focus();
   try {
     await room.say(message);
   } catch (error) {
-    complain(messageField, /** @type {Error} */ (error).message);
-    // Nothing that was typed meanwhile is lost for what was not taken.
-    if (messageField.value === "") messageField.value = message;
-    fitMessage();
+    handleUnsent(room, message, /** @type {Error} */ (error).message);
   }
+  unsent -= 1;
+  showHint();
 });
+
+/**
+ * Neither what was not taken is lost, nor what was typed meanwhile.
+ * @param {import("./room.js").Room} room
+ * @param {string} message
+ * @param {string} reason
+ */
+function handleUnsent(room, message, reason) {
+  if (room !== rooms?.shown) return room.log.note(`${reason} You wrote: ${message}`);
+  complain(messageField, reason);
+  messageField.value = messageField.value === "" ? message : `${message}\n${messageField.value}`;
+  fitMessage();
+}
 
 messageField.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -211,8 +256,15 @@ messageField.addEventListener("input", fitMessage);
 function fitMessage() {
   messageField.style.height = "auto";
   messageField.style.height = `${messageField.scrollHeight}px`;
+  showHint();
+}
+
+/** Beneath the message: that it waits, or how much more it may hold. */
+function showHint() {
   const left = messageField.maxLength - messageField.value.length;
-  find("message-left").textContent = left <= COUNT_FROM ? `${left} characters left` : "";
+  const waits = unsent > 0 && find("connection").dataset.state !== "open";
+  const count = left <= COUNT_FROM ? `${left} characters left` : "";
+  find("message-left").textContent = waits ? "What you said is sent when the connection is back." : count;
 }
 
 // A token that was found is shown to the server before anything is built on it.

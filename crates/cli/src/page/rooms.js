@@ -27,6 +27,7 @@ export class Rooms {
    * @param {HTMLElement} handlers.logs where what was said stands
    * @param {(unread: number) => void} handlers.changed something came, or another room is shown
    * @param {(name: string, reason: string) => void} handlers.refused
+   * @param {() => void} handlers.left by a button that is gone now
    */
   constructor(socket, session, handlers) {
     this.#socket = socket;
@@ -68,7 +69,10 @@ export class Rooms {
         this.#handlers.refused(room.name, reason);
       },
       chosen: (room) => this.open(room.name),
-      left: (room) => this.#leave(room),
+      left: (room) => {
+        this.#leave(room);
+        this.#handlers.left();
+      },
     });
     this.#rooms.set(name, room);
     this.#handlers.list.append(room.item);
