@@ -16,6 +16,10 @@ use crate::stream::Stream;
 /// Frames from this size on are not copied into the cork but written from where they lie.
 pub(crate) const SHARED_FROM_BYTES: usize = 16 << 10;
 
+/// A segment of our own grows no further than this: what of it is written is given back, and its messages count as
+/// waiting, until all of it is.
+const OWNED_BYTES: usize = 64 << 10;
+
 /// Slices of one vectored write.
 const MAX_SLICES: usize = 64;
 
@@ -193,7 +197,9 @@ impl Output {
 impl Backlog {
     /// Copies `slice` behind what is owned already, or into a new segment; its size is counted already.
     fn append(&mut self, slice: &[u8], messages: u32) {
-        if let Some(Segment { data: Data::Owned { bytes, .. }, messages: before }) = self.segments.back_mut() {
+        if let Some(Segment { data: Data::Owned { bytes, .. }, messages: before }) = self.segments.back_mut()
+            && bytes.len() < OWNED_BYTES
+        {
             bytes.extend_from_slice(slice);
             *before += messages;
         } else {

@@ -69,3 +69,26 @@ fn a_peer_that_does_not_read_gets_all_of_it_later() {
     assert_eq!((output.len(), output.messages()), (0, 0));
     assert!(reader.join().expect("all of it came") == sent);
 }
+
+#[test]
+fn a_peer_that_never_quite_keeps_up_costs_what_waits_and_no_more() {
+    let (mut stream, mut peer) = pair();
+    let cork = vec![7; 10_000];
+    let mut output = Output::default();
+    for _ in 0..2_000 {
+        output.write(&mut stream, &[]).expect("open");
+        while output.len() < 500_000 {
+            output.push_corked(0..10_000, 10);
+            output.write(&mut stream, &cork).expect("open");
+        }
+        received(&mut peer, 10_000);
+    }
+    let waiting = output.len() + 2 * OWNED_BYTES;
+    assert!(output.messages() <= waiting / 1000, "{} messages in {} bytes", output.messages(), output.len());
+    let segments = output.backlog.iter().flat_map(|backlog| &backlog.segments);
+    let kept = segments.map(|segment| match &segment.data {
+        Data::Owned { bytes, .. } => bytes.len(),
+        _ => 0,
+    });
+    assert!(kept.sum::<usize>() <= waiting);
+}
