@@ -87,6 +87,17 @@ test("ch_j4_a_join_made_offline_is_sent_once", () => {
   assert.equal(channel.state, "joined");
 });
 
+test("ch_j4_a_join_made_while_connecting_is_sent_on_open", () => {
+  const socket = fakeSocket();
+  socket.connect();
+  const channel = socket.channel("room:1");
+  channel.join();
+  latest().open();
+  assert.deepEqual(latest().events, ["phx_join"]);
+  latest().reply();
+  assert.equal(channel.state, "joined");
+});
+
 test("ch_j6_push_timeout", () => {
   const heard = listen();
   const channel = joined(connected());
@@ -170,6 +181,24 @@ test("ch_j9_join_params_are_asked_for_each_join", async () => {
   assert.deepEqual(latest().sent[1][4], { asked: 2 });
 });
 
+test("ch_j9_join_params_that_come_too_late_are_not_used", async () => {
+  /** @type {((params: any) => void)[]} */
+  const asked = [];
+  const socket = connected();
+  const channel = socket.channel("room:1", () => new Promise((resolve) => asked.push(resolve)));
+  channel.join();
+  latest().drop();
+  mock.timers.tick(100);
+  latest().open();
+  assert.equal(asked.length, 2);
+  asked[0]?.({ n: 1 });
+  await null;
+  assert.deepEqual(latest().events, []);
+  asked[1]?.({ n: 2 });
+  await null;
+  assert.deepEqual(latest().sent.map((message) => message[4]), [{ n: 2 }]);
+});
+
 test("ch_j9_join_params_that_fail_are_a_refusal", () => {
   const heard = listen();
   const channel = connected().channel("room:1", () => {
@@ -220,6 +249,8 @@ test("ch_j12_receive_after_the_answer", async () => {
   push.receive("ok", heard.as("ok")).receive("error", heard.as("error"));
   assert.deepEqual(heard.all, [["ok", { n: 1 }]]);
   assert.deepEqual(await push.answer(), { n: 1 });
+  push.settle("error", {});
+  assert.deepEqual(push.received, { status: "ok", response: { n: 1 } }, "an answer is final");
   const refused = channel.push("said").answer();
   latest().reply("error", { reason: "no" });
   await assert.rejects(refused, { status: "error", response: { reason: "no" } });
@@ -267,6 +298,20 @@ test("ch_leave", () => {
   const closed = { source: "client", reason: "channel_closed" };
   assert.deepEqual(heard.all, [["late", closed], ["unanswered", closed], ["close", "leave"], ["left", {}]]);
   assert.deepEqual(socket.channels, []);
+});
+
+test("ch_leave_is_over_when_the_connection_is", () => {
+  const heard = listen();
+  const socket = connected();
+  const channel = joined(socket);
+  channel.onClose(heard.as("close"));
+  channel.onError(heard.as("error"));
+  channel.leave();
+  latest().drop();
+  assert.deepEqual(heard.all, [["close", "leave"]]);
+  mock.timers.tick(100);
+  latest().open();
+  assert.deepEqual(latest().events, []);
 });
 
 test("ch_leave_without_a_connection_is_done_at_once", () => {

@@ -11,7 +11,7 @@ beforeEach(() => {
 const dials = () => FakeTransport.dialled.length;
 
 test("ch_j1_reconnects_with_growing_delays_until_a_message_comes", () => {
-  const socket = fakeSocket({ reconnectAfterMs: (tries) => /** @type {number} */ (RECONNECT_DELAYS[tries - 1]) });
+  const socket = fakeSocket({ reconnectAfterMs: (tries) => RECONNECT_DELAYS[tries - 1] ?? 5000 });
   socket.connect();
   for (const delay of RECONNECT_DELAYS) {
     const before = dials();

@@ -72,7 +72,6 @@ export class Channel {
     const known = this.socket.isConnected() && this.#joinPush.ref !== null && (this.isJoined() || this.isJoining());
     this.#rejoinTimer.reset();
     this.#joinPush.cancelTimeout();
-    this.#joins += 1;
     this.#joinedOnce = true;
     if (!this.isClosed()) this.state = "leaving";
     const leave = new Push(this, "phx_leave", {}, timeout);
@@ -252,7 +251,6 @@ export class Channel {
 
   #handleJoinTimeout() {
     if (!this.isJoining()) return;
-    this.#joins += 1;
     this.state = "errored";
     if (!this.socket.isConnected()) return;
     // The server may yet admit us to a stay that we have given up.
@@ -268,7 +266,6 @@ export class Channel {
   #fail(reason, ref, joinRef) {
     if (this.isLeaving()) return this.#close("leave");
     this.#joinPush.cancelTimeout();
-    this.#joins += 1;
     this.state = "errored";
     if (this.socket.isConnected()) this.#rejoinTimer.scheduleTimeout();
     this.#callbacks.call("phx_error", reason, ref, joinRef);

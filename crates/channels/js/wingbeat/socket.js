@@ -57,7 +57,6 @@ export class Socket {
   /** Counts attempts to connect, so that params that come late for an earlier one are known. */
   #attempts = 0;
   #waitsForParams = false;
-  #closedCleanly = true;
   /** @type {Params} */
   #lastParams = {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -272,7 +271,6 @@ export class Socket {
       if (!current()) return;
       this.#waitsForParams = false;
       this.#handleError(cause);
-      this.#closedCleanly = false;
       this.#reconnectTimer.scheduleTimeout();
     };
     this.#waitsForParams = true;
@@ -313,7 +311,6 @@ export class Socket {
   #handleOpen() {
     this.log("transport", `connected to ${this.endPoint}`);
     this.#established += 1;
-    this.#closedCleanly = false;
     this.#heartbeat.start();
     for (const message of this.#buffer.splice(0)) this.push(message);
     for (const channel of [...this.channels]) channel.handleOpen();
@@ -332,11 +329,10 @@ export class Socket {
   #handleClose(closed) {
     this.log("transport", "closed", { code: closed.code, reason: closed.reason });
     this.#forgetConnection();
-    this.#closedCleanly = !this.#wanted || closed.code === 1000;
     this.#down({ source: "transport", reason: "connection_closed" });
     // A server that closes with 1000 wants us to stay away.
     if (closed.code === 1000) this.#wanted = false;
-    if (this.#wanted && !this.#page.hidden) this.#reconnectTimer.scheduleTimeout();
+    if (this.#wanted) this.#reconnectTimer.scheduleTimeout();
     this.#callbacks.call("close", closed);
   }
 
@@ -378,7 +374,6 @@ export class Socket {
   #hangUp(code, reason) {
     this.#attempts += 1;
     this.#waitsForParams = false;
-    this.#closedCleanly = true;
     this.#reconnectTimer.reset();
     this.#heartbeat.stop();
     const conn = this.#conn;
@@ -423,7 +418,7 @@ export class Socket {
   }
 
   #handleVisible() {
-    if (!this.#wanted || this.#closedCleanly || this.#conn || this.#waitsForParams) return;
+    if (!this.#wanted || this.#conn || this.#waitsForParams) return;
     this.#reconnectTimer.reset();
     this.#open();
   }
