@@ -320,7 +320,7 @@ impl Connection {
             Role::Server => encode_server_frame_with(kind.into(), output, checked),
             Role::Client { .. } => {
                 let mut payload = Vec::new();
-                let () = { checked }(&mut payload);
+                checked(&mut payload);
                 encode_frame(self.role, true, kind.into(), &payload, output);
             }
         }

@@ -2,7 +2,7 @@
 
 mod peer;
 
-use peer::{BINARY, CLIENT, CLOSE, FIN, PING, TEXT};
+use peer::{BINARY, CLIENT, CLOSE, FIN, Outcome, PING, TEXT};
 use peer::{binary, check_error, close, close_payload, feed, from, masked, outcome, plain, text, to};
 use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, MessageKind, ProtocolError, Received, Role};
 
@@ -100,6 +100,25 @@ fn ws_c6_nothing_is_processed_after_a_failure() {
     server.fail(&ProtocolError::InvalidUtf8, &mut output);
     assert_eq!(server.handle_input(&mut masked(FIN | PING, b"never"), &mut output), Ok((11, None)));
     assert_eq!(output, once);
+}
+
+#[test]
+fn ws_c6_every_kind_of_failure_ends_the_reading() {
+    for (name, bad) in [
+        ("a short text", masked(FIN | TEXT, b"\xFF")),
+        ("a long text", masked(FIN | TEXT, &[0xFF; 300])),
+        ("a fragment", masked(TEXT, b"\xFF")),
+        ("a header", b"\x83".to_vec()),
+        ("a limit", masked(FIN | BINARY, &[0; 2000])),
+        ("a close", masked(FIN | CLOSE, b"\x03")),
+    ] {
+        let limits = Limits::DEFAULT.with_max_frame_bytes(1000);
+        let mut server = Connection::new(Role::Server, limits);
+        assert!(feed(&mut server, [&bad]).error.is_some(), "{name}");
+        assert!(!server.can_send() && server.is_closing() && !server.is_done(), "{name}");
+        let after = feed(&mut server, [&masked(FIN | TEXT, b"never"), &masked(FIN | PING, b"never")]);
+        assert_eq!(after, Outcome::default(), "{name}");
+    }
 }
 
 #[test]
