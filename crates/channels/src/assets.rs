@@ -1,7 +1,7 @@
 //! The browser client, served as it is written: ES modules, no build step.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use wingbeat_transport::{Answer, Mount, Request, Server};
 
@@ -39,7 +39,10 @@ impl Mount for Module {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
                 headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
             }
-            _ => *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED,
+            _ => {
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            }
         }
         Answer::Respond(response)
     }

@@ -17,5 +17,7 @@ pub(crate) async fn catch<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// Polls a future once where it stands. Nobody is woken by it: the task that takes it over polls it again at once.
 pub(crate) fn poll_once<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    // The worker's task has long used up its budget for the many callbacks of a turn; without this, tokio would have
+    // each later one wait for nothing.
+    pin!(tokio::task::unconstrained(future.as_mut())).poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -125,6 +125,8 @@ pub struct MountOptions {
     pub max_channels: usize,
     /// Messages that may wait for a channel whose callback takes its time. Default: 64. Beyond it: `busy`.
     pub max_mailbox_messages: usize,
+    /// Payload bytes that may wait for such a channel. Default: 1 MiB. Beyond it: `busy`.
+    pub max_mailbox_bytes: usize,
     /// How long `join` may take. Default: 30 s. Beyond it: `join timeout`.
     pub join_timeout: Duration,
     /// What callbacks get when their channel has to end. Default: 5 s. Then they are dropped.
@@ -142,6 +144,7 @@ impl Default for MountOptions {
             max_frame_bytes: 10_000_000,
             max_channels: 100,
             max_mailbox_messages: 64,
+            max_mailbox_bytes: 1 << 20,
             join_timeout: Duration::from_secs(30),
             shutdown_grace: DEFAULT_GRACE,
             error_handler: None,
@@ -190,6 +193,12 @@ impl MountOptions {
     #[must_use]
     pub fn with_max_mailbox_messages(self, max_mailbox_messages: usize) -> Self {
         Self { max_mailbox_messages, ..self }
+    }
+
+    /// Sets how many bytes of payload may wait for one channel.
+    #[must_use]
+    pub fn with_max_mailbox_bytes(self, max_mailbox_bytes: usize) -> Self {
+        Self { max_mailbox_bytes, ..self }
     }
 
     /// Sets how long `join` may take.

@@ -5,6 +5,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// Deepest nesting of brackets; deeper keys are an error. No client goes beyond three.
 const MAX_DEPTH: usize = 16;
 
+/// Most pairs in a query. Finding a name walks all of them, so a full request head of pairs would cost milliseconds.
+const MAX_PAIRS: usize = 256;
+
 /// The parameters of a connection. All values are strings; brackets nest them (row C5): `o[x][0]=1`, `list[]=a`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, Param)>);
@@ -34,7 +37,10 @@ impl Params {
     /// Reads a query. Empty pairs are ignored (row C6), of twins the last wins.
     pub fn parse(query: &str) -> Result<Self, ParamsError> {
         let mut params = Self::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        for (index, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+            if index >= MAX_PAIRS {
+                return Err(ParamsError::TooMany);
+            }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (decode(key)?, decode(value)?);
             if key.is_empty() {
@@ -179,6 +185,9 @@ pub enum ParamsError {
     /// More brackets than anybody needs.
     #[error("the query nests deeper than {MAX_DEPTH}")]
     TooDeep,
+    /// More pairs than anybody needs.
+    #[error("the query has more than {MAX_PAIRS} pairs")]
+    TooMany,
 }
 
 #[cfg(test)]
@@ -211,11 +220,13 @@ mod tests {
     #[test]
     fn broken_queries() {
         let deep = format!("a{}=1", "[b]".repeat(100));
+        let many = "a&".repeat(MAX_PAIRS + 1);
         for (query, expected) in [
             ("a=%", ParamsError::Escape),
             ("a=%zz", ParamsError::Escape),
             ("a=%ff", ParamsError::Utf8),
             (&deep, ParamsError::TooDeep),
+            (&many, ParamsError::TooMany),
         ] {
             assert_eq!(Params::parse(query), Err(expected), "{query}");
         }

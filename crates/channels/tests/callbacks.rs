@@ -151,6 +151,21 @@ fn ch_d44_a_full_mailbox_answers_busy() {
 }
 
 #[test]
+fn ch_d44_a_mailbox_is_bounded_in_bytes_too() {
+    let server = serve_with(1, MountOptions::default().with_max_mailbox_bytes(200));
+    let mut client = server.connect();
+    client.join("1", "room:a");
+    client.check(r#"["1","2","room:a","slow_echo",{}]"#, &[]);
+    let text = "x".repeat(100);
+    client.check(&format!(r#"["1","3","room:a","silent","{text}"]"#), &[]);
+    let busy = r#"["1","4","room:a","phx_reply",{"response":{"reason":"busy"},"status":"error"}]"#;
+    client.check(&format!(r#"["1","4","room:a","silent","{text}"]"#), &[busy]);
+    client.check(r#"["1","5","room:a","echo",{}]"#, &[]);
+    server.open_gate(1);
+    client.expect(&[2, 5].map(|n| format!(r#"["1","{n}","room:a","phx_reply",{OK}]"#)).each_ref().map(String::as_str));
+}
+
+#[test]
 fn ch_d44_a_slow_join_has_its_mailbox_already() {
     let server = serve();
     let mut client = server.connect();

@@ -309,3 +309,19 @@ fn ch_m5_m15_what_may_be_sent() {
         );
     }
 }
+
+#[test]
+fn what_a_join_would_keep_is_bounded() {
+    let server = serve();
+    let mut client = server.connect();
+    let long = "x".repeat(1025);
+    let refused = r#""phx_reply",{"response":{"reason":"topic or join_ref too long"},"status":"error"}]"#;
+    client.check(
+        &format!(r#"["1","1","room:{long}","phx_join",{{}}]"#),
+        &[&format!(r#"["1","1","room:{long}",{refused}"#)],
+    );
+    client.check(
+        &format!(r#"["{long}","1","room:a","phx_join",{{}}]"#),
+        &[&format!(r#"["{long}","1","room:a",{refused}"#)],
+    );
+}

@@ -81,6 +81,13 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// Bytes of what a copy would have to keep.
+    #[allow(clippy::len_without_is_empty, reason = "a message is never empty")]
+    pub fn len(&self) -> usize {
+        let event = self.event.as_str().map_or(0, str::len);
+        self.join_ref.as_json().len() + self.message_ref.as_json().len() + event + self.payload.len()
+    }
+
     /// A copy that can wait; without the topic, which whoever lets it wait knows.
     pub fn to_buf(&self) -> MessageBuf {
         MessageBuf {
@@ -103,6 +110,12 @@ pub struct MessageBuf {
 }
 
 impl MessageBuf {
+    /// As [`Message::len`].
+    #[allow(clippy::len_without_is_empty, reason = "a message is never empty")]
+    pub fn len(&self) -> usize {
+        self.to_message("").len()
+    }
+
     /// The message again, for `topic`.
     pub fn to_message<'a>(&'a self, topic: &'a str) -> Message<'a> {
         let event = self.event.as_deref().map_or(Name { json: Some("null"), text: None }, Name::from);

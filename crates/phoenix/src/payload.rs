@@ -95,6 +95,15 @@ impl<'a> PayloadRef<'a> {
         }
     }
 
+    /// Bytes of JSON, or bytes.
+    #[allow(clippy::len_without_is_empty, reason = "JSON is never empty")]
+    pub fn len(self) -> usize {
+        match self {
+            Self::Json(json) => json.get().len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
     /// A copy of its own.
     pub fn to_payload(self) -> Payload {
         match self {

@@ -28,7 +28,9 @@ impl<'a> Ref<'a> {
 
     /// Whether both mean the same value. `4` is not `"4"`; `"\u0034"` is (the stale test of spec 1.8).
     pub fn is_same(&self, other: &Ref<'_>) -> bool {
-        self.0 == other.0 || ((self.is_spelt_oddly() || other.is_spelt_oddly()) && self.value() == other.value())
+        self.0 == other.0
+            || ((self.is_spelt_oddly() || other.is_spelt_oddly())
+                && self.value().is_some_and(|value| other.value() == Some(value)))
     }
 
     /// Texts that differ may still be equal: escapes, `1.0` and `1.00`, objects.

@@ -6,13 +6,17 @@ use wingbeat_phoenix::{Message, Name, Outgoing, Payload, Ref, Topic};
 use wingbeat_transport as transport;
 
 use super::Desk;
-use super::slots::{Activity, Busy, JoinRef, Joining, Mailbox, Stage, Stay};
+use super::mailbox::Mailbox;
+use super::slots::{Activity, Busy, JoinRef, Joining, Stage, Stay};
 use crate::callback::poll_once;
 use crate::channel::Reason;
 use crate::channel::actor::{Activation, Actor, Done, JoinRequest, Patience, Task, detach};
 use crate::pubsub::{Member, MemberId, Registry};
 use crate::refusal::Refusal;
 use crate::socket::Socket;
+
+/// Longest topic, and longest join_ref, of a join. Binary frames cannot carry more than 255 of either.
+const MAX_NAME_BYTES: usize = 1024;
 
 impl<S: Socket> Desk<S> {
     /// A join of a topic that is free. `replaces` is the join that had to go for it.
@@ -23,6 +27,10 @@ impl<S: Socket> Desk<S> {
             tracing::warn!(topic = message.topic.as_json(), "a client joins a topic that no channel serves");
             return self.refuse(&Ref::NULL, message, "unmatched topic", cx);
         };
+        // Both are kept for as long as the channel lives.
+        if topic.len() > MAX_NAME_BYTES || message.join_ref.as_json().len() > MAX_NAME_BYTES {
+            return self.refuse(&message.join_ref, message, "topic or join_ref too long", cx);
+        }
         if self.slots.len() >= self.client.mounted.options.max_channels {
             return self.refuse(&message.join_ref, message, "too many channels joined", cx);
         }
@@ -62,7 +70,7 @@ impl<S: Socket> Desk<S> {
     ) -> Box<Busy> {
         let patience = Patience { limit, grace: self.client.mounted.options.shutdown_grace };
         let task = Task::spawn(activation, instance, self.client.connection.clone(), patience);
-        Box::new(Busy { instance, activity, task, mailbox: Mailbox::new() })
+        Box::new(Busy { instance, activity, task, mailbox: Mailbox::default() })
     }
 
     /// `join` has ended: the reply first, then membership, so that nothing overtakes the one and nothing is lost for the
@@ -128,7 +136,7 @@ impl<S: Socket> Desk<S> {
         let Stage::Busy(mut busy) = self.slots.take(index) else { return };
         if let Activity::Handling(stay, _) = busy.activity {
             self.unsubscribe(index, &stay, cx);
-            busy.mailbox.clear();
+            busy.mailbox = Mailbox::default();
             busy.task.cancel(Reason::Duplicate);
             busy.activity = Activity::Replacing { old: stay.join_ref, join: message.to_buf() };
         }

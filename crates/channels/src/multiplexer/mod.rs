@@ -16,11 +16,13 @@
 
 mod callbacks;
 mod joining;
+mod mailbox;
 mod slots;
 
 use std::sync::Arc;
 
-use slots::{Activity, Letter, Mailbox, Slots, Stage};
+use mailbox::{Letter, Mailbox};
+use slots::{Activity, Slots, Stage};
 use wingbeat_phoenix::{Message, Outgoing, Payload, Ref, Topic, Version, events};
 use wingbeat_transport::{self as transport, Cause, Closed, ConnectionHandle, Handler};
 use wingbeat_websocket::CloseCode;
@@ -32,9 +34,6 @@ use crate::mount::Mounted;
 use crate::pubsub::{Member, MemberId, Registry, SOCKET, Seat};
 use crate::refusal::Refusal;
 use crate::socket::Socket;
-
-/// Infos that may wait for one channel, from our own application. Beyond it they are dropped and logged.
-const MAX_MAILBOX_INFOS: usize = 4096;
 
 /// A client as its channels know it.
 pub(crate) struct Client<S: Socket> {
@@ -192,10 +191,9 @@ impl<S: Socket> Desk<S> {
         if is_join && matches!(busy.activity, Activity::Handling(..)) {
             return self.replace(index, message, cx);
         }
-        if busy.mailbox.len() >= self.client.mounted.options.max_mailbox_messages {
-            return self.refuse(&message.join_ref, message, "busy", cx);
+        if !busy.mailbox.push_message(message, &self.client.mounted.options) {
+            self.refuse(&message.join_ref, message, "busy", cx);
         }
-        busy.mailbox.push_back(Letter::Message(message.to_buf()));
     }
 
     /// Something from the application for one join. It may have ended long ago.
@@ -204,9 +202,7 @@ impl<S: Socket> Desk<S> {
         match self.slots.take(index) {
             Stage::Idle(stay, actor) => self.inform(index, stay, actor, info, cx),
             Stage::Busy(mut busy) => {
-                if busy.mailbox.len() < MAX_MAILBOX_INFOS {
-                    busy.mailbox.push_back(Letter::Info(instance, info));
-                } else {
+                if !busy.mailbox.push_info(instance, info) {
                     tracing::error!(topic = %self.slots[index].topic, "a channel's mailbox is full; an info is dropped");
                 }
                 self.slots[index].stage = Stage::Busy(busy);
@@ -221,11 +217,9 @@ impl<S: Socket> Desk<S> {
             if let Some(index) = self.slots.find(topic)
                 && let Stage::Busy(busy) = &mut self.slots[index].stage
             {
-                mailbox.append(&mut busy.mailbox);
-                busy.mailbox = mailbox;
-                return;
+                return busy.mailbox.prepend(mailbox);
             }
-            match mailbox.pop_front() {
+            match mailbox.pop() {
                 Some(Letter::Message(message)) => self.handle(&message.to_message(topic), cx),
                 Some(Letter::Info(instance, info)) => self.tell(instance, info, cx),
                 None => {}

@@ -1,11 +1,10 @@
 //! The topics of one client: few as a rule, so a small vector that grows by need and is gone when empty.
 
-use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 
 use wingbeat_phoenix::{MessageBuf, Ref, RefBuf, Topic};
 
-use crate::channel::Info;
+use super::mailbox::Mailbox;
 use crate::channel::actor::{Actor, Task};
 use crate::pubsub::Seat;
 
@@ -83,17 +82,6 @@ pub(super) struct Joining {
     pub(super) message_ref: RefBuf,
     pub(super) replaces: Option<JoinRef>,
     pub(super) instance: u32,
-}
-
-/// What waits for a topic, oldest first.
-pub(super) type Mailbox = VecDeque<Letter>;
-
-/// Something that waits.
-pub(super) enum Letter {
-    /// From the client.
-    Message(MessageBuf),
-    /// From the application, for one join.
-    Info(u32, Info),
 }
 
 /// The topics of one client.

@@ -59,3 +59,20 @@ impl Broadcast {
         self.encoded[version as usize].get_or_init(encode).as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ch_p5_encoded_once_per_version_header_included() {
+        let payload = Payload::json(&serde_json::json!({ "m": "hi" })).unwrap();
+        let broadcast = Broadcast::new("room:1".into(), "shout", payload, None);
+        let first = broadcast.encoded(Version::V2).unwrap().as_frame();
+        let text = br#"[null,null,"room:1","shout",{"m":"hi"}]"#;
+        assert_eq!(first[..2], [0x81, text.len() as u8]);
+        assert_eq!(first[2..], text[..]);
+        let second = broadcast.encoded(Version::V2).unwrap().as_frame();
+        assert_eq!(first.as_ptr(), second.as_ptr(), "the same bytes for every worker");
+    }
+}
