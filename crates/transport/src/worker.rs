@@ -182,12 +182,12 @@ impl Worker {
         if events.iter().count() < EVENTS_PER_BATCH {
             guard.clear_ready();
         }
-        for event in events.iter() {
-            if event.token() == LISTENER {
-                self.accept();
-            } else {
-                self.handle_event(event);
-            }
+        for event in events.iter().filter(|event| event.token() != LISTENER) {
+            self.handle_event(event);
+        }
+        // Last, or a new connection might get the place of one that is gone, and with it what is said about that.
+        if events.iter().any(|event| event.token() == LISTENER) {
+            self.accept();
         }
         Ok(())
     }
