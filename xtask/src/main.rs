@@ -1,10 +1,11 @@
-//! The project's chores, as one command: `cargo xtask test | conformance | bench`.
+//! The project's chores, as one command: `cargo xtask test | spec | conformance | bench`.
 
 mod conformance;
 mod dependencies;
 mod install;
 mod report;
 mod server;
+mod spec;
 mod suite;
 mod tally;
 mod workspace;
@@ -33,6 +34,11 @@ enum Chore {
         /// Names the steps in their order and ends.
         #[arg(long)]
         list: bool,
+    },
+    /// Lists the rows of a specification that have no test, and fails if there are any.
+    Spec {
+        /// Which one: websocket.
+        name: String,
     },
     /// Holds Wingbeat against the suites and clients of others.
     #[command(subcommand)]
@@ -65,6 +71,11 @@ fn run(chore: Chore) -> Result<bool, Failure> {
             Ok(true)
         }
         Chore::Test { only, .. } => suite::run(&workspace, &only),
+        Chore::Spec { name } => {
+            let findings = spec::check(&workspace, &name)?;
+            println!("{}\n{}", findings.text, findings.tally);
+            Ok(findings.tally.failed == 0)
+        }
         Chore::Conformance(suite) => {
             let tally = suite.run(&workspace.aloud())?;
             println!("{tally}");

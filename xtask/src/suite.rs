@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::workspace::{Failure, Workspace};
-use crate::{conformance, dependencies, install};
+use crate::{conformance, dependencies, install, spec};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -24,6 +24,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "licences, bans and sources of what we depend on, as deny.toml says",
         run: dependencies::check,
     },
+    Step { name: "spec", about: "each row of the specifications has a test that bears its name", run: spec::check_all },
     Step { name: "install", about: "a browser, Python's venv, npm packages, Autobahn", run: install::all },
     Step { name: "clippy", about: "no warning, all targets, all features", run: clippy },
     Step { name: "features", about: "builds without default features", run: no_features },

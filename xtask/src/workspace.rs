@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, PipeReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use cargo_metadata::MetadataCommand;
@@ -110,12 +110,18 @@ impl Workspace {
 
     /// Folders of the project that hold npm packages, found by their committed lock files.
     pub(crate) fn npm_folders(&self) -> Result<Vec<PathBuf>, Failure> {
-        let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "--", "*package-lock.json"];
-        let (found, output) = self.try_run(self.command("git").args(listed))?;
+        let lock_files = self.files(&["*package-lock.json"])?;
+        Ok(lock_files.iter().filter_map(|path| Some(path.parent()?.to_owned())).collect())
+    }
+
+    /// Files of the project that match, committed or about to be, as git sees it.
+    pub(crate) fn files(&self, patterns: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+        let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "--"];
+        let (found, output) = self.try_run(self.command("git").args(listed).args(patterns))?;
         if !found {
-            return Err(Failure(format!("git cannot list the lock files of npm: {output}")));
+            return Err(Failure(format!("git cannot list the project's files: {output}")));
         }
-        Ok(output.lines().filter_map(|path| Some(self.root.join(Path::new(path).parent()?))).collect())
+        Ok(output.lines().map(|path| self.root.join(path)).collect())
     }
 }
 
