@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use super::client::read;
+use crate::client::read;
 
 /// A response, as far as it is compared.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! - **Order holds within a connection**; frames of different connections interleave freely.
 //! - **Nothing more may come**: a frame that the transcript does not have is a difference.
 
-mod client;
 mod compare;
 mod exchange;
 mod run;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use wingbeat_websocket::{CloseFrame, Received};
+use wingbeat_websocket::{CloseFrame, Limits, Received};
 
-use super::client::{Client, Event};
 use super::compare::Volatile;
 use super::exchange::Response;
 use super::transcript::{Close, Direction, Kind, Side, Step, Transcript};
+use crate::client::{Client, Event};
 
 /// How long anything that shall come may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,7 +88,8 @@ impl<'t> Replay<'t> {
                 Some(token) => format!("{resource}&token={token}"),
                 None => resource.to_owned(),
             };
-            self.clients.insert(conn, Client::connect(self.host, &resource, deadline()).map_err(trouble)?);
+            let client = Client::connect(self.host, &resource, Limits::DEFAULT, deadline()).map_err(trouble)?;
+            self.clients.insert(conn, client);
         }
         Ok(self.clients.get_mut(conn).expect("it has just been put there"))
     }
@@ -188,7 +189,7 @@ impl<'t> Replay<'t> {
         let (code, reason) = match &event {
             Event::Received(Received::Close(frame)) => seen(frame.as_ref()),
             Event::Lost => (1006, String::new()),
-            Event::Received(other) => return Err(Difference(format!("{conn}: {other:?} instead of a Close"))),
+            other => return Err(Difference(format!("{conn}: {other:?} instead of a Close"))),
         };
         if (code, &reason) != (close.code, &close.reason) {
             return Err(Difference(format!(

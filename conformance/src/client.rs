@@ -2,12 +2,16 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wingbeat_websocket::handshake::{Answer, ClientHandshake, ClientOptions, WebSocketUri};
-use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, Received, Role};
+use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, ProtocolError, Received, Role};
 
-pub(super) struct Client {
+/// How long a server may leave what we send unread.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection to one server.
+pub struct Client {
     stream: TcpStream,
     connection: Connection,
     /// What has been read and not been used up.
@@ -16,25 +20,33 @@ pub(super) struct Client {
 
 /// The next thing that came.
 #[derive(Debug, PartialEq)]
-pub(super) enum Event {
+pub enum Event {
+    /// A message or a control frame.
     Received(Received<'static>),
-    /// The stream ended without a Close.
+    /// The server broke the protocol and has been told. Only [`Event::Lost`] follows.
+    Broken(ProtocolError),
+    /// The stream ended.
     Lost,
 }
 
 impl Client {
-    pub(super) fn connect(host: &str, resource: &str, deadline: Instant) -> io::Result<Self> {
+    /// Connects to `ws://host/resource` and opens the WebSocket.
+    ///
+    /// # Errors
+    /// There is no connection, the server refuses or answers wrongly, or nothing comes until the deadline.
+    pub fn connect(host: &str, resource: &str, limits: Limits, deadline: Instant) -> io::Result<Self> {
         let uri = WebSocketUri::parse(&format!("ws://{host}{resource}")).map_err(io::Error::other)?;
         let handshake = ClientHandshake::new(&uri, random(), ClientOptions::default()).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
         stream.write_all(handshake.request())?;
         let mut input = Vec::new();
         loop {
             match handshake.handle_input(&input).map_err(io::Error::other)? {
                 Some((Answer::Accepted(_), used)) => {
                     input.drain(..used);
-                    let connection = Connection::new(Role::Client { mask_key: random }, Limits::DEFAULT);
+                    let connection = Connection::new(Role::Client { mask_key: random }, limits);
                     return Ok(Self { stream, connection, input });
                 }
                 Some((Answer::Refused(response), _)) => {
@@ -46,30 +58,44 @@ impl Client {
         }
     }
 
-    pub(super) fn send(&mut self, say: impl FnOnce(&mut Connection, &mut Vec<u8>)) -> io::Result<()> {
+    /// Sends what `say` appends.
+    ///
+    /// # Errors
+    /// The server takes nothing more.
+    pub fn send(&mut self, say: impl FnOnce(&mut Connection, &mut Vec<u8>)) -> io::Result<()> {
         let mut output = Vec::new();
         say(&mut self.connection, &mut output);
         self.stream.write_all(&output)
     }
 
-    pub(super) fn close(&mut self, reason: &str) -> io::Result<()> {
+    /// Begins the closing handshake.
+    ///
+    /// # Errors
+    /// The server takes nothing more.
+    pub fn close(&mut self, reason: &str) -> io::Result<()> {
         self.send(|connection, output| connection.close(Some(CloseFrame::new(CloseCode::NORMAL, reason)), output))
     }
 
-    /// Waits for the next frame or the end.
-    pub(super) fn receive(&mut self, deadline: Instant) -> io::Result<Event> {
+    /// Waits for the next frame or the end. What the server sends after both have said Close is passed over.
+    ///
+    /// # Errors
+    /// Nothing came until the deadline, or the stream failed other than by being reset.
+    pub fn receive(&mut self, deadline: Instant) -> io::Result<Event> {
         loop {
             let mut output = Vec::new();
-            let taken = self.connection.handle_input(&mut self.input, &mut output);
-            let (used, received) =
-                taken.map_err(|error| io::Error::other(format!("the server broke the protocol: {error}")))?;
-            let received = received.map(Received::into_owned);
+            let (used, event) = match self.connection.handle_input(&mut self.input, &mut output) {
+                Ok((used, received)) => (used, received.map(|received| Event::Received(received.into_owned()))),
+                Err(error) => {
+                    self.connection.fail(&error, &mut output);
+                    (self.input.len(), Some(Event::Broken(error)))
+                }
+            };
             self.input.drain(..used);
             if !output.is_empty() {
                 self.stream.write_all(&output)?;
             }
-            if let Some(received) = received {
-                return Ok(Event::Received(received));
+            if let Some(event) = event {
+                return Ok(event);
             }
             match read(&mut self.stream, &mut self.input, deadline) {
                 Ok(0) => return Ok(Event::Lost),
@@ -81,7 +107,10 @@ impl Client {
     }
 
     /// After both have said Close the server hangs up (§7.1.1), and says nothing more before it does.
-    pub(super) fn wait_for_end(&mut self, deadline: Instant) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// It does say something, or stays until the deadline.
+    pub fn wait_for_end(&mut self, deadline: Instant) -> io::Result<()> {
         match read(&mut self.stream, &mut self.input, deadline) {
             Ok(0) => Ok(()),
             Ok(_) => Err(io::Error::other("the server went on after the closing handshake")),
@@ -92,13 +121,13 @@ impl Client {
 }
 
 /// Reads once, appending; 0 at the end of the stream, an error at the deadline.
-pub(super) fn read(stream: &mut TcpStream, input: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
+pub(crate) fn read(stream: &mut TcpStream, input: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::Error::new(ErrorKind::TimedOut, "nothing came"));
     }
     stream.set_read_timeout(Some(left))?;
-    let mut chunk = [0; 16 * 1024];
+    let mut chunk = [0; 64 * 1024];
     let count = stream.read(&mut chunk).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "nothing came"),
         _ => error,
