@@ -18,7 +18,7 @@ use wingbeat_websocket::{CloseCode, Received};
 const MORE_THAN_THE_KERNEL_TAKES: usize = 32 << 20;
 
 #[test]
-fn ws_sec6_sec10_a_slow_consumer_by_bytes_is_closed_with_1013_and_others_are_unharmed() {
+fn ws_l9_sec6_sec10_a_slow_consumer_by_bytes_is_closed_with_1013_and_others_are_unharmed() {
     let (slow, slow_events) = probe(|_: Message<'_>, cx: &mut Context<'_>| {
         let message = vec![7; 100_000];
         let mut taken = 0;
@@ -71,7 +71,7 @@ fn ws_sec10_a_slow_consumer_that_reads_after_all_gets_everything_and_the_close()
 }
 
 #[test]
-fn ws_sec10_a_slow_consumer_by_messages() {
+fn ws_l9_sec10_a_slow_consumer_by_messages() {
     let options = options().with_max_output(1 << 30, 10).with_close_timeout(PATIENCE);
     let (server, events) = probe_server(options, silent);
     let mut peer = server.open("/").rude();

@@ -287,7 +287,7 @@ fn the_head_may_come_in_pieces_of_every_size() {
 }
 
 #[test]
-fn ws_s15_sec5_too_large_heads() {
+fn ws_s15_l4_l5_sec5_too_large_heads() {
     let (server, _events) = echo_server();
     let addr = server.addr();
     let request = |length: usize| {
@@ -364,7 +364,7 @@ fn ws_sec11_sec36_bytes_that_no_header_may_have() {
 }
 
 #[test]
-fn ws_s15_sec5_a_slow_head_is_cut_at_the_deadline() {
+fn ws_s15_l6_sec5_a_slow_head_is_cut_at_the_deadline() {
     let timeout = Duration::from_millis(300);
     let server = Server::new(config().with_handshake_timeout(timeout)).handler("/", options(), |_| Ok(Silent));
     let server = TestServer::start(server);
@@ -398,7 +398,7 @@ fn who_says_nothing_at_all_is_hung_up_on() {
 }
 
 #[test]
-fn ws_s15_over_the_connection_limit_503() {
+fn ws_s15_l11_over_the_connection_limit_503() {
     let server = Server::new(config().with_max_connections(2)).handler("/", options(), |_| Ok(Silent));
     let server = TestServer::start(server);
     let (first, _second) = (server.open("/"), server.open("/"));

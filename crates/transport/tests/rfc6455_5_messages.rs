@@ -281,7 +281,7 @@ fn ws_sec14_garbage_after_the_handshake_ends_only_its_own_connection() {
 }
 
 #[test]
-fn ws_sec6_silence_beyond_the_idle_timeout_is_closed_with_its_code() {
+fn ws_l7_sec6_silence_beyond_the_idle_timeout_is_closed_with_its_code() {
     let timeout = Duration::from_millis(300);
     let options = SocketOptions::default()
         .with_idle_timeout(Some(timeout))

@@ -103,7 +103,7 @@ fn messages_of_the_peer_are_delivered_until_it_answers() {
 }
 
 #[test]
-fn a_peer_that_never_answers_is_dropped_after_the_close_timeout() {
+fn ws_c3_l8_a_peer_that_never_answers_is_dropped_after_the_close_timeout() {
     let timeout = Duration::from_millis(200);
     let (server, events) = probe_server(options().with_close_timeout(timeout), close_when_told);
     let mut peer = server.open("/").rude();
@@ -117,7 +117,7 @@ fn a_peer_that_never_answers_is_dropped_after_the_close_timeout() {
 }
 
 #[test]
-fn a_peer_that_answers_but_never_hangs_up_is_dropped_after_the_close_timeout() {
+fn ws_c3_l8_a_peer_that_answers_but_never_hangs_up_is_dropped_after_the_close_timeout() {
     let (server, events) = probe_server(options().with_close_timeout(Duration::from_millis(200)), silent);
     let mut peer = server.open("/");
     peer.close(1000, "");

@@ -7,7 +7,7 @@ use peer::{binary, feed, masked, outcome_with};
 use wingbeat_websocket::{Connection, Limits, ProtocolError, Received, Role};
 
 #[test]
-fn frame_bytes_10_4() {
+fn ws_l1_frame_bytes() {
     let limits = Limits::DEFAULT.with_max_frame_bytes(100);
     let too_big = ProtocolError::FrameTooBig { limit: 100 };
     assert_eq!(too_big.close_code().value(), 1009);
@@ -22,7 +22,7 @@ fn frame_bytes_10_4() {
 }
 
 #[test]
-fn message_bytes_10_4() {
+fn ws_l2_message_bytes() {
     let limits = Limits::DEFAULT.with_max_message_bytes(100);
     let too_big = ProtocolError::MessageTooBig { limit: 100 };
     assert_eq!(too_big.close_code().value(), 1009);
@@ -42,7 +42,7 @@ fn message_bytes_10_4() {
 }
 
 #[test]
-fn fragments_10_4() {
+fn ws_l3_fragments() {
     let limits = Limits::DEFAULT.with_max_fragments(10);
     let too_many = ProtocolError::TooManyFragments { limit: 10 };
     assert_eq!(too_many.close_code().value(), 1008);

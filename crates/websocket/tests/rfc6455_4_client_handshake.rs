@@ -248,7 +248,7 @@ fn ws_r6_subprotocol() {
 }
 
 #[test]
-fn ws_r7_limits_of_the_head() {
+fn ws_r7_l4_l5_limits_of_the_head() {
     let good = head(&[], &[]);
     for (max_bytes, error) in
         [(good.len(), None), (good.len() + 1, None), (good.len() - 1, Some(ResponseError::TooLarge))]

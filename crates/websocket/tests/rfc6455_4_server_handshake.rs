@@ -227,7 +227,7 @@ fn ws_s14_frames_behind_the_head_are_left() {
 }
 
 #[test]
-fn ws_s15_limits_of_the_head() {
+fn ws_s15_l4_l5_limits_of_the_head() {
     let limits = HeadLimits::DEFAULT;
     let of_size = |size: usize| {
         let without = head(&[], &["X: "]).len();
