@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::install;
 use crate::server::Server;
 use crate::tally::Tally;
 use crate::workspace::{Failure, Workspace};
+use crate::{autobahn, install};
 
 #[derive(Subcommand)]
 pub(crate) enum Suite {
@@ -19,14 +19,8 @@ pub(crate) enum Suite {
     },
     /// Drives the unmodified npm package `phoenix` against us.
     Phoenix,
-    /// Runs the Autobahn test suite against our server role.
-    Autobahn {
-        /// Against this server (ws://HOST:PORT/PATH) instead of our echo.
-        #[arg(long)]
-        url: Option<String>,
-        /// Only these cases, as globs.
-        cases: Vec<String>,
-    },
+    /// Runs the Autobahn test suite against our server and client roles: by default the short set.
+    Autobahn(autobahn::Selection),
     /// Checks the browser client by itself.
     Client,
     /// Chats in a real browser.
@@ -38,18 +32,18 @@ impl Suite {
         match self {
             Self::Transcripts { url, names } => transcripts(workspace, url.as_deref(), names),
             Self::Phoenix => phoenix(workspace),
-            Self::Autobahn { url, cases } => autobahn(workspace, url.as_deref(), cases),
+            Self::Autobahn(selection) => selection.run(workspace),
             Self::Client => client(workspace),
             Self::Browser => browser(workspace),
         }
     }
 }
 
-const PACKAGE: &str = "wingbeat-conformance";
+pub(crate) const PACKAGE: &str = "wingbeat-conformance";
 const REFERENCE_APP: &str = "reference-app";
 
 /// The reference app, or nothing if another server is named.
-fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
+pub(crate) fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
     match url {
         Some(_) => Ok(None),
         None => Server::start(&workspace.build(PACKAGE, REFERENCE_APP)?, workspace.aloud).map(Some),
@@ -94,19 +88,4 @@ pub(crate) fn browser(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut npm = workspace.command("npm");
     let output = workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_BINARY", binary))?;
     Ok(Tally::of(&output))
-}
-
-/// Sections 12 and 13 are compression, which is not negotiated yet. In 6.4 a server must fail fast to be strict.
-pub(crate) fn autobahn(workspace: &Workspace, url: Option<&str>, cases: &[String]) -> Result<Tally, Failure> {
-    install::autobahn(workspace)?;
-    let server = reference_app(workspace, url)?;
-    let url = match (url, &server) {
-        (Some(url), _) => url.to_owned(),
-        (None, server) => format!("ws://{}/echo", server.as_ref().map_or("", |server| &server.address)),
-    };
-    let script = workspace.root.join("conformance/autobahn/fuzz-server.sh");
-    let mut command = workspace.command(script);
-    command.arg(url).args(cases).env("EXCLUDE", "12.* 13.*").env("STRICT", "6.4.*").env("SECTIONS", "1");
-    let output = workspace.run(&mut command)?;
-    Ok(Tally::of_autobahn(&output))
 }

@@ -1,5 +1,6 @@
 //! The project's chores, as one command: `cargo xtask test | spec | conformance | bench`.
 
+mod autobahn;
 mod conformance;
 mod dependencies;
 mod install;

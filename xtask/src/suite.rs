@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::workspace::{Failure, Workspace};
-use crate::{conformance, dependencies, install, spec};
+use crate::{autobahn, conformance, dependencies, install, spec};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -41,8 +41,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "browser", about: "the chat in a real browser", run: conformance::browser },
     Step {
         name: "autobahn",
-        about: "the Autobahn suite against our server role",
-        run: |workspace| conformance::autobahn(workspace, None, &[]),
+        about: "the Autobahn suite's short set, both roles",
+        run: |workspace| autobahn::Selection::default().run(workspace),
     },
 ];
 
