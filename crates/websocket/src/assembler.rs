@@ -7,7 +7,7 @@ use crate::decoder::PartialFrame;
 use crate::error::ProtocolError;
 use crate::limits::Limits;
 use crate::mask::Unmasked;
-use crate::message::{MessageKind, Received};
+use crate::message::{Arrived, MessageKind, Received};
 use crate::utf8::{Invalid, TextBuffer};
 
 /// The message in flight. There is one only between the first byte of a message and its last.
@@ -23,6 +23,8 @@ pub(crate) struct Assembler {
 enum Buffer {
     Text(TextBuffer),
     Binary(Vec<u8>),
+    /// As it came: it is inflated when all of it is there (RFC 7692 §7.2.2).
+    Deflated(MessageKind, Vec<u8>),
 }
 
 /// How far a piece has brought the message.
@@ -36,8 +38,9 @@ pub(crate) enum Progress {
 }
 
 impl Assembler {
-    pub(crate) fn new(kind: MessageKind) -> Self {
+    pub(crate) fn new(kind: MessageKind, is_deflated: bool) -> Self {
         let buffer = match kind {
+            _ if is_deflated => Buffer::Deflated(kind, Vec::new()),
             MessageKind::Text => Buffer::Text(TextBuffer::default()),
             MessageKind::Binary => Buffer::Binary(Vec::new()),
         };
@@ -76,14 +79,15 @@ impl Assembler {
     }
 
     /// The whole message.
-    pub(crate) fn finish(self) -> Result<Received<'static>, ProtocolError> {
-        match self.buffer {
-            Buffer::Text(text) => match text.finish() {
-                Ok(text) => Ok(Received::Text(Cow::Owned(text))),
-                Err(Invalid) => Err(ProtocolError::InvalidUtf8),
-            },
-            Buffer::Binary(bytes) => Ok(Received::Binary(Cow::Owned(bytes))),
-        }
+    pub(crate) fn finish(self) -> Result<Arrived<'static>, ProtocolError> {
+        let received = match self.buffer {
+            Buffer::Text(text) => {
+                Received::Text(Cow::Owned(text.finish().map_err(|Invalid| ProtocolError::InvalidUtf8)?))
+            }
+            Buffer::Binary(bytes) => Received::Binary(Cow::Owned(bytes)),
+            Buffer::Deflated(kind, bytes) => return Ok(Arrived::Deflated(kind, Cow::Owned(bytes))),
+        };
+        Ok(Arrived::Received(received))
     }
 }
 
@@ -91,7 +95,7 @@ impl Buffer {
     fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Deflated(_, bytes) => bytes.len(),
         }
     }
 
@@ -99,7 +103,7 @@ impl Buffer {
     fn push(&mut self, piece: Unmasked<'_>, remaining_bytes: usize) -> Result<(), Invalid> {
         let (len, capacity) = match self {
             Self::Text(text) => (text.len(), text.capacity()),
-            Self::Binary(bytes) => (bytes.len(), bytes.capacity()),
+            Self::Binary(bytes) | Self::Deflated(_, bytes) => (bytes.len(), bytes.capacity()),
         };
         let needed = len + piece.bytes().len();
         let mut additional = 0;
@@ -112,7 +116,7 @@ impl Buffer {
                 text.reserve_exact(additional);
                 text.push(piece)
             }
-            Self::Binary(bytes) => {
+            Self::Binary(bytes) | Self::Deflated(_, bytes) => {
                 bytes.reserve_exact(additional);
                 bytes.extend_from_slice(piece.bytes());
                 Ok(())

@@ -12,7 +12,7 @@ use crate::opcode::Opcode;
 /// The payload of exactly `payload_bytes` must follow.
 #[inline]
 pub fn encode_server_header(opcode: Opcode, payload_bytes: usize, output: &mut Vec<u8>) {
-    header::encode(true, opcode, payload_bytes, None, output);
+    header::encode(header::FIN, opcode, payload_bytes, None, output);
 }
 
 /// Appends a whole message or control frame as a server sends it, header and payload.
@@ -21,7 +21,7 @@ pub fn encode_server_header(opcode: Opcode, payload_bytes: usize, output: &mut V
 /// The caller sees to it that text is UTF-8 and a control frame at most 125 bytes long.
 #[inline]
 pub fn encode_server_frame(opcode: Opcode, payload: &[u8], output: &mut Vec<u8>) {
-    encode_frame(Role::Server, true, opcode, payload, output);
+    encode_frame(Role::Server, header::FIN, opcode, payload, output);
 }
 
 /// Appends a server's frame whose payload `write` appends by itself, with no copy in between.
@@ -49,18 +49,18 @@ pub fn encode_server_frame_with(opcode: Opcode, output: &mut Vec<u8>, write: imp
     output.truncate(start + header_bytes + payload_bytes);
 }
 
-/// Appends one frame for `role`.
+/// Appends one frame for `role`; `bits` are [`header::FIN`] and [`header::RSV1`].
 #[inline]
-pub(crate) fn encode_frame(role: Role, fin: bool, opcode: Opcode, payload: &[u8], output: &mut Vec<u8>) {
+pub(crate) fn encode_frame(role: Role, bits: u8, opcode: Opcode, payload: &[u8], output: &mut Vec<u8>) {
     match role {
         Role::Server => {
             output.reserve(header::MAX_SERVER_BYTES + payload.len());
-            header::encode(fin, opcode, payload.len(), None, output);
+            header::encode(bits, opcode, payload.len(), None, output);
             output.extend_from_slice(payload);
         }
         Role::Client { mask_key } => {
             let key = mask_key();
-            header::encode(fin, opcode, payload.len(), Some(key), output);
+            header::encode(bits, opcode, payload.len(), Some(key), output);
             let start = output.len();
             output.extend_from_slice(payload);
             Mask::new(key).apply(&mut output[start..]);

@@ -7,8 +7,8 @@ use crate::close::CloseCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set though no extension gives it a meaning. The value is the first byte of the frame.
-    #[error("reserved bits are set in the first byte {0:#04x} without an extension (RFC 6455 §5.2)")]
+    /// A reserved bit is set though no extension gives it a meaning there. The value is the first byte of the frame.
+    #[error("reserved bits are set in the first byte {0:#04x} that have no meaning there (RFC 6455 §5.2)")]
     ReservedBits(u8),
     /// The opcode is one of 3-7 or 11-15.
     #[error("opcode {0:#x} is reserved (RFC 6455 §5.2)")]
@@ -58,6 +58,15 @@ pub enum ProtocolError {
     /// A text message is not UTF-8, also across fragments.
     #[error("a text message is not UTF-8 (RFC 6455 §8.1)")]
     InvalidUtf8,
+    /// A compressed message is not a DEFLATE stream, or ends within one.
+    #[error("a compressed message does not inflate (RFC 7692 §7.2.2)")]
+    InvalidDeflate,
+    /// A compressed message became too many times as large as it came.
+    #[error("a compressed message is more than {limit} times as large as it came")]
+    RatioTooHigh {
+        /// The limit, a factor.
+        limit: u32,
+    },
     /// A Close carries one byte: half a code.
     #[error("a Close carries one byte, neither nothing nor a code (RFC 6455 §5.5.1)")]
     CloseTooShort,
@@ -85,9 +94,9 @@ impl ProtocolError {
             | Self::MessageNotFinished
             | Self::CloseTooShort
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
-            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
+            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } | Self::RatioTooHigh { .. } => CloseCode::TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY,
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidCloseReason | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
         }
     }
 }

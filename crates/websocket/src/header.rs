@@ -18,7 +18,11 @@ use crate::mask::Mask;
 use crate::message::MessageKind;
 use crate::opcode::Opcode;
 
-const FIN: u8 = 0x80;
+/// The last frame of a message, or the only one.
+pub(crate) const FIN: u8 = 0x80;
+/// With permessage-deflate, on the first frame of a message: it is compressed (RFC 7692 §6).
+#[cfg_attr(not(feature = "deflate"), allow(dead_code))]
+pub(crate) const RSV1: u8 = 0x40;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7F;
@@ -36,6 +40,8 @@ pub(crate) const MAX_SERVER_BYTES: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) fin: bool,
+    /// The message is compressed (RFC 7692 §6).
+    pub(crate) is_deflated: bool,
     pub(crate) opcode: Opcode,
     pub(crate) mask: Mask,
     pub(crate) payload_bytes: u64,
@@ -48,9 +54,9 @@ impl Header {
     ///
     /// Every byte is judged as soon as it can be: a bad first byte fails alone (F13).
     #[inline]
-    pub(crate) fn decode(input: &[u8], role: Role) -> Result<Option<Self>, ProtocolError> {
+    pub(crate) fn decode(input: &[u8], role: Role, has_deflate: bool) -> Result<Option<Self>, ProtocolError> {
         let Some((&first, input)) = input.split_first() else { return Ok(None) };
-        let opcode = check_first(first)?;
+        let opcode = check_first(first, has_deflate)?;
         let Some((&second, input)) = input.split_first() else { return Ok(None) };
         let field = second & LENGTH;
         check_second(second, opcode, role)?;
@@ -69,7 +75,8 @@ impl Header {
             mask = Mask::new(key);
             header_bytes += KEY_BYTES;
         }
-        Ok(Some(Self { fin: first & FIN != 0, opcode, mask, payload_bytes, header_bytes }))
+        let is_deflated = first & RSV1 != 0;
+        Ok(Some(Self { fin: first & FIN != 0, is_deflated, opcode, mask, payload_bytes, header_bytes }))
     }
 }
 
@@ -103,14 +110,17 @@ impl ShortFrame {
     }
 }
 
-/// Judges the first byte. The one place that decides about the reserved bits: no extension has been agreed on, so none
-/// may be set (§5.2).
+/// Judges the first byte. The one place that decides about the reserved bits: none may be set (§5.2) but the first, if
+/// permessage-deflate has been agreed on, and on the first frame of a message (RFC 7692 §6).
 #[inline]
-fn check_first(first: u8) -> Result<Opcode, ProtocolError> {
-    if first & RESERVED != 0 {
+fn check_first(first: u8, has_deflate: bool) -> Result<Opcode, ProtocolError> {
+    if first & RESERVED != 0 && !(has_deflate && first & RESERVED == RSV1) {
         return Err(ProtocolError::ReservedBits(first));
     }
     let opcode = Opcode::from_bits(first & 0x0F).ok_or(ProtocolError::ReservedOpcode(first & 0x0F))?;
+    if first & RSV1 != 0 && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err(ProtocolError::ReservedBits(first));
+    }
     if opcode.is_control() && first & FIN == 0 {
         return Err(ProtocolError::ControlFragmented);
     }
@@ -153,10 +163,10 @@ fn decode_length(field: u8, input: &[u8]) -> Result<Option<(u64, usize)>, Protoc
     Ok(Some((length, 8)))
 }
 
-/// Appends a header with the shortest form of the length (§5.2).
+/// Appends a header with the shortest form of the length; `bits` are [`FIN`] and [`RSV1`] (§5.2).
 #[inline]
-pub(crate) fn encode(fin: bool, opcode: Opcode, payload_bytes: usize, key: Option<[u8; 4]>, output: &mut Vec<u8>) {
-    let first = if fin { FIN | opcode as u8 } else { opcode as u8 };
+pub(crate) fn encode(bits: u8, opcode: Opcode, payload_bytes: usize, key: Option<[u8; 4]>, output: &mut Vec<u8>) {
+    let first = bits | opcode as u8;
     let masked = if key.is_some() { MASKED } else { 0 };
     if payload_bytes <= MAX_SHORT_BYTES {
         output.extend_from_slice(&[first, masked | payload_bytes as u8]);

@@ -11,7 +11,8 @@
 //! - **How the bytes were cut never matters**: same bytes, same messages, same errors.
 //! - **After the closing handshake, silence**: nothing more is read or written (§7.1.7).
 //!
-//! The opening handshake is in [`handshake`]: pure functions from heads to heads.
+//! The opening handshake is in [`handshake`]: pure functions from heads to heads. Compression, the feature `deflate`, is
+//! in the module of that name.
 
 #![no_std]
 
@@ -35,6 +36,8 @@ mod message;
 mod opcode;
 mod utf8;
 
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod handshake;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_BYTES};

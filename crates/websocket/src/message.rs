@@ -24,6 +24,23 @@ impl From<MessageKind> for Opcode {
     }
 }
 
+impl From<Opcode> for MessageKind {
+    /// The kind of message that a data frame with this opcode starts.
+    #[inline]
+    fn from(opcode: Opcode) -> Self {
+        if let Opcode::Text = opcode { Self::Text } else { Self::Binary }
+    }
+}
+
+/// The next thing that came, as it came.
+#[derive(Debug)]
+pub(crate) enum Arrived<'a> {
+    /// Ready to be handed up.
+    Received(Received<'a>),
+    /// A whole message, to be inflated (RFC 7692 §7.2.2).
+    Deflated(MessageKind, Cow<'a, [u8]>),
+}
+
 /// The next thing that came from the peer: a whole message, or a control frame.
 ///
 /// Borrowed where it lies in the input; owned only when it had to be gathered from fragments or from a frame that came

@@ -56,6 +56,9 @@ pub enum HandshakeError {
     /// We chose a subprotocol the client had not offered: our own mistake. 500.
     #[error("the subprotocol that was chosen had not been offered")]
     SubprotocolNotOffered,
+    /// We chose an extension the client had not offered, or one twice: our own mistake. 500.
+    #[error("an extension that was chosen had not been offered")]
+    ExtensionNotOffered,
 }
 
 impl HandshakeError {
@@ -73,7 +76,7 @@ impl HandshakeError {
             | Self::Key(_)
             | Self::Subprotocol(_)
             | Self::Extensions => StatusCode::BAD_REQUEST,
-            Self::SubprotocolNotOffered => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::SubprotocolNotOffered | Self::ExtensionNotOffered => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -132,6 +135,12 @@ pub enum InvalidRequest {
     /// The header belongs to the handshake and has an option of its own, or none.
     #[error("header {0} is set by the handshake itself")]
     ReservedHeader(String),
+    /// The server has not said that it takes extended CONNECT (RFC 8441 §3).
+    #[error("the server has not enabled extended CONNECT (RFC 8441 §3)")]
+    NoExtendedConnect,
+    /// The URI is longer than a request over HTTP/2 can carry here, 65,534 bytes.
+    #[error("the URI is longer than 65,534 bytes")]
+    UriTooLong,
 }
 
 /// A text is not a WebSocket URI (§3).
@@ -171,6 +180,9 @@ pub enum ResponseError {
     /// 101 over HTTP/1.0, which knows no upgrade.
     #[error("101 over HTTP/1.0")]
     OldVersion,
+    /// 101 over HTTP/2 or HTTP/3, which have no such status.
+    #[error("101 in answer to an extended CONNECT (RFC 9113 §8.6)")]
+    SwitchingProtocols,
     /// 101, but Upgrade is not `websocket`.
     #[error("101 without an Upgrade header that is websocket (RFC 6455 §4.1)")]
     NoUpgrade,
@@ -183,6 +195,9 @@ pub enum ResponseError {
     /// The server uses an extension that was not offered, one twice, or does not follow the grammar.
     #[error("the server uses an extension that was not offered, or one twice (RFC 6455 §4.1)")]
     Extension,
+    /// The server uses permessage-deflate with parameters that may not be, or are not what was offered.
+    #[error("the server's parameters of permessage-deflate do not follow from the offer (RFC 7692 §7.1)")]
+    Deflate,
     /// The server chose a subprotocol that was not offered, or more than one.
     #[error("the server chose a subprotocol that was not offered (RFC 6455 §4.1)")]
     Subprotocol,

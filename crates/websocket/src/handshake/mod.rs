@@ -4,8 +4,11 @@
 //!   [`UpgradeRequest::accept`] or [`HandshakeError::response`] say, written by [`write_response_head`].
 //! - A client names a server by [`WebSocketUri`], sends [`ClientHandshake::request`], and gives what comes back to
 //!   [`ClientHandshake::handle_input`].
+//! - Over HTTP/2 and HTTP/3 (RFC 8441) the same is done by [`ConnectRequest`] and [`ClientConnect`], on heads that someone
+//!   else has read.
 
 mod error;
+mod extended_connect;
 mod extension;
 mod head;
 mod request;
@@ -20,6 +23,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sha1::{Digest, Sha1};
 
+pub use extended_connect::{ClientConnect, ConnectError, ConnectRequest, WEBSOCKET_PROTOCOL};
 pub use error::{HandshakeError, InvalidRequest, InvalidUri, ResponseError};
 pub use extension::Extension;
 pub use head::{HeadError, HeadLimits, may_complete_head, parse_head, write_response_head};

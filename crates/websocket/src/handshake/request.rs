@@ -79,11 +79,32 @@ impl UpgradeRequest {
     ///
     /// [`HandshakeError::SubprotocolNotOffered`], for the client had to fail then (§4.1).
     pub fn accept(self, subprotocol: Option<&str>) -> Result<Response<()>, HandshakeError> {
+        self.accept_with(subprotocol, &[])
+    }
+
+    /// As [`accept`](Self::accept), with the `extensions` that were chosen, each as it stands in the header and in the
+    /// order in which they are applied (§9.1).
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::SubprotocolNotOffered`] and [`HandshakeError::ExtensionNotOffered`], for the client had to fail
+    /// then (§4.1).
+    pub fn accept_with(
+        self,
+        subprotocol: Option<&str>,
+        extensions: &[String],
+    ) -> Result<Response<()>, HandshakeError> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        if !extensions.is_empty() {
+            self.check_extensions(extensions)?;
+            let value = HeaderValue::try_from(extensions.join(", "));
+            let value = value.map_err(|_| HandshakeError::ExtensionNotOffered)?;
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, value);
+        }
         let accept = HeaderValue::try_from(self.accept).expect("base64 is a header value");
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         if let Some(subprotocol) = subprotocol {
@@ -92,6 +113,22 @@ impl UpgradeRequest {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, value.ok_or(HandshakeError::SubprotocolNotOffered)?);
         }
         Ok(response)
+    }
+
+    /// Each of our `extensions` was offered and is used once (§4.2.2, item 5.6; RFC 7692 §5).
+    fn check_extensions(&self, extensions: &[String]) -> Result<(), HandshakeError> {
+        let mut seen: Vec<&str> = Vec::new();
+        for extension in extensions {
+            let mut parsed = extension::parse_line(extension.as_bytes());
+            let (Some(Ok(Extension { name, .. })), None) = (parsed.next(), parsed.next()) else {
+                return Err(HandshakeError::ExtensionNotOffered);
+            };
+            if seen.contains(&name) || !self.extension_offers().any(|offer| offer.name == name) {
+                return Err(HandshakeError::ExtensionNotOffered);
+            }
+            seen.push(name);
+        }
+        Ok(())
     }
 }
 

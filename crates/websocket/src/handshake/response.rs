@@ -16,6 +16,8 @@ use super::extension::{self, Extension};
 use super::head::{HeadError, HeadLimits, parse_response_head, write_headers};
 use super::uri::WebSocketUri;
 use super::{VERSION, accept_key, as_token, has_token};
+#[cfg(feature = "deflate")]
+use crate::deflate::{DEFLATE_EXTENSION, DeflateConfig, DeflateParams};
 
 /// What a client may ask for beyond the connection itself. By default nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,9 @@ pub struct ClientOptions {
     pub requires_subprotocol: bool,
     /// Extension offers, each as it stands in the header (§9.1).
     pub extensions: Vec<String>,
+    /// Offers permessage-deflate, before the other extensions, and judges the server's answer (RFC 7692).
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateConfig>,
     /// The Origin; browsers must send one, others may (§4.1, item 8).
     pub origin: Option<HeaderValue>,
     /// More headers: cookies, Authorization and the like (§4.1, item 12).
@@ -52,6 +57,13 @@ impl ClientOptions {
     #[must_use]
     pub fn with_extensions<S: Into<String>>(self, extensions: impl IntoIterator<Item = S>) -> Self {
         Self { extensions: extensions.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Offers permessage-deflate.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(self, deflate: DeflateConfig) -> Self {
+        Self { deflate: Some(deflate), ..self }
     }
 
     /// Sends an Origin.
@@ -84,6 +96,8 @@ pub struct ClientHandshake {
     requires_subprotocol: bool,
     /// The names of the extensions offered.
     extensions: Vec<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
     head_limits: HeadLimits,
 }
 
@@ -103,6 +117,10 @@ pub enum Answer {
 pub struct Accepted {
     /// The subprotocol the server chose, one of those offered.
     pub subprotocol: Option<String>,
+    /// How messages may be compressed, if [`ClientOptions::deflate`] was granted; it is for
+    /// [`Connection::set_deflate`](crate::Connection::set_deflate).
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateParams>,
     /// The response, for its cookies, and Sec-WebSocket-Extensions, in which only extensions stand that were offered.
     pub response: Response<()>,
 }
@@ -114,9 +132,14 @@ impl ClientHandshake {
     /// # Errors
     ///
     /// The options ask for something that may not be sent.
-    pub fn new(uri: &WebSocketUri, key: [u8; 16], options: ClientOptions) -> Result<Self, InvalidRequest> {
+    #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
+    pub fn new(uri: &WebSocketUri, key: [u8; 16], mut options: ClientOptions) -> Result<Self, InvalidRequest> {
         check_subprotocols(&options.subprotocols)?;
         check_headers(&options.headers)?;
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &options.deflate {
+            options.extensions.insert(0, deflate.offer());
+        }
         let extensions = extension_names(&options.extensions)?;
         let key = STANDARD.encode(key);
 
@@ -148,6 +171,8 @@ impl ClientHandshake {
             subprotocols: options.subprotocols,
             requires_subprotocol: options.requires_subprotocol,
             extensions,
+            #[cfg(feature = "deflate")]
+            deflate: options.deflate,
             head_limits: options.head_limits,
         })
     }
@@ -201,7 +226,24 @@ impl ClientHandshake {
         }
         self.check_extensions(headers)?;
         let subprotocol = self.subprotocol(headers)?;
-        Ok(Accepted { subprotocol, response })
+        #[cfg(feature = "deflate")]
+        let deflate = self.deflate(headers)?;
+        Ok(Accepted {
+            subprotocol,
+            #[cfg(feature = "deflate")]
+            deflate,
+            response,
+        })
+    }
+
+    /// The parameters of permessage-deflate, if it is in use and was offered by way of [`ClientOptions::deflate`].
+    #[cfg(feature = "deflate")]
+    fn deflate(&self, headers: &HeaderMap) -> Result<Option<DeflateParams>, ResponseError> {
+        let Some(config) = &self.deflate else { return Ok(None) };
+        let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
+        let mut answers = lines.flat_map(|line| extension::parse_line(line.as_bytes())).filter_map(Result::ok);
+        let answer = answers.find(|answer| answer.name == DEFLATE_EXTENSION);
+        answer.map(|answer| config.check_answer(&answer)).transpose()
     }
 
     /// Each extension was offered and is used once (§4.1, item 5; RFC 7692 §5).

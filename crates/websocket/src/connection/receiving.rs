@@ -1,0 +1,245 @@
+//! What the peer says: frames are judged, put together and handed up.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::mem;
+
+use super::{Closing, Connection};
+use crate::assembler::{Assembler, Progress};
+use crate::close::CloseFrame;
+use crate::decoder::PartialFrame;
+use crate::encoder::encode_frame;
+use crate::error::ProtocolError;
+use crate::header::{self, Header, ShortFrame};
+use crate::mask::Unmasked;
+use crate::message::{Arrived, MessageKind, Received};
+use crate::opcode::Opcode;
+
+impl Connection {
+    /// Takes the next thing off the front of `input`, unmasked in place, and returns how many bytes are used up and what
+    /// was received. Nothing received: read more, then ask again.
+    ///
+    /// Bytes not used up must be presented again, unchanged, with more behind them. That is at most an incomplete header
+    /// or an incomplete control frame, 139 bytes; all else is used up. A message that lies in `input` in one frame is
+    /// borrowed from there; what comes in fragments or pieces is gathered and owned. Text is refused at the first byte
+    /// that makes it impossible.
+    ///
+    /// Appended to `output`: the Pong to a Ping (§5.5.2) and the answer to a Close (§5.5.1), nothing else. After
+    /// our own Close, Pings are not answered. After both Closes or a failure everything is used up and nothing received
+    /// (§7.1.7).
+    ///
+    /// Where permessage-deflate has been agreed on, use `handle_input_with`: this makes all that inflating takes anew for
+    /// each compressed message.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol or a limit. Call [`fail`](Self::fail) and hang up.
+    #[inline]
+    pub fn handle_input<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
+        match self.short_frame(input) {
+            Some(frame) => self.receive_short(frame, input),
+            None => self.handle_any(input, output),
+        }
+    }
+
+    /// The short message in one frame at the front of `input`, if that is all there is to see to.
+    #[inline]
+    pub(super) fn short_frame(&self, input: &[u8]) -> Option<ShortFrame> {
+        if self.is_gathering() || !matches!(self.closing, Closing::Open | Closing::Sent) {
+            return None;
+        }
+        let max_bytes = self.limits.max_frame_bytes.min(self.limits.max_message_bytes);
+        ShortFrame::decode(input, self.role).filter(|frame| frame.payload_bytes <= max_bytes)
+    }
+
+    /// Takes the `frame` at the front of `input`.
+    #[inline]
+    pub(super) fn receive_short<'a>(
+        &mut self,
+        frame: ShortFrame,
+        input: &'a mut [u8],
+    ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
+        let payload = &mut input[ShortFrame::HEADER_BYTES..][..frame.payload_bytes];
+        let payload = frame.mask.apply(payload);
+        let message = match frame.kind {
+            MessageKind::Binary => Some(Received::Binary(Cow::Borrowed(payload.bytes()))),
+            MessageKind::Text => payload.text().map(|text| Received::Text(Cow::Borrowed(text))),
+        };
+        match message {
+            Some(message) => Ok((ShortFrame::HEADER_BYTES + frame.payload_bytes, Some(message))),
+            None => Err(self.break_off(ProtocolError::InvalidUtf8)),
+        }
+    }
+
+    /// As [`handle_input`](Self::handle_input), for all that is not a short message in one frame.
+    #[inline(never)]
+    fn handle_any<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
+        let (used, arrived) = match self.closing {
+            Closing::Open | Closing::Sent => self.receive(input, output).map_err(|error| self.break_off(error))?,
+            Closing::Failed | Closing::Done => return Ok((input.len(), None)),
+        };
+        match arrived {
+            Some(Arrived::Received(received)) => Ok((used, Some(received))),
+            Some(Arrived::Deflated(kind, message)) => Ok((used, Some(self.inflate_alone(kind, &message)?))),
+            None => Ok((used, None)),
+        }
+    }
+
+    /// Never called: the header has judged the bit that says so.
+    #[cfg(not(feature = "deflate"))]
+    #[cold]
+    fn inflate_alone<'a>(&mut self, _kind: MessageKind, _message: &[u8]) -> Result<Received<'a>, ProtocolError> {
+        Err(self.break_off(ProtocolError::InvalidDeflate))
+    }
+
+    /// Whether a message is in flight.
+    #[inline]
+    fn is_gathering(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.message.is_some())
+    }
+
+    /// The message in flight; nothing is held for it any longer.
+    fn take_message(&mut self) -> Option<Assembler> {
+        let message = self.held.as_mut()?.message.take();
+        #[cfg(feature = "deflate")]
+        if self.held.as_ref().is_some_and(|held| held.contexts.is_some()) {
+            return message;
+        }
+        self.held = None;
+        message
+    }
+
+    /// Whether messages may come compressed.
+    #[inline]
+    const fn has_deflate(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.deflate.is_some();
+        #[cfg(not(feature = "deflate"))]
+        false
+    }
+
+    /// Nothing further is processed after an `error` (§7.1.7).
+    #[cold]
+    pub(super) fn break_off(&mut self, error: ProtocolError) -> ProtocolError {
+        self.closing = if self.closing == Closing::Open { Closing::Failed } else { Closing::Done };
+        self.held = None;
+        error
+    }
+
+    /// Reads up to the end of a message or control frame, or of the input. Compressed messages are left as they are.
+    #[inline]
+    pub(super) fn receive<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(usize, Option<Arrived<'a>>), ProtocolError> {
+        let total = input.len();
+        let mut input = input;
+        loop {
+            if let Some(assembler) = self.held.as_mut().and_then(|held| held.message.as_mut())
+                && assembler.is_inside_frame()
+            {
+                let (progress, rest) = assembler.take(mem::take(&mut input))?;
+                input = rest;
+                match progress {
+                    Progress::Frame => return Ok((total - input.len(), None)),
+                    Progress::Fragment => {}
+                    Progress::Message => {
+                        let message = self.take_message().map(Assembler::finish).transpose()?;
+                        return Ok((total - input.len(), message));
+                    }
+                }
+            }
+            let Some(header) = Header::decode(input, self.role, self.has_deflate())? else { return Ok((total - input.len(), None)) };
+            let whole = self.check_frame(&header)?;
+            let available = input.len() - header.header_bytes;
+            if whole <= available && (header.opcode.is_control() || (header.fin && !self.is_gathering())) {
+                let used = total - input.len() + header.header_bytes + whole;
+                let payload = &mut mem::take(&mut input)[header.header_bytes..][..whole];
+                let payload = header.mask.apply(payload);
+                if header.is_deflated {
+                    let kind = MessageKind::from(header.opcode);
+                    return Ok((used, Some(Arrived::Deflated(kind, Cow::Borrowed(payload.bytes())))));
+                }
+                let received = self.receive_whole(header.opcode, payload, output)?;
+                return Ok((used, Some(Arrived::Received(received))));
+            }
+            if header.opcode.is_control() {
+                return Ok((total - input.len(), None));
+            }
+            self.begin_frame(&header, whole)?;
+            input = &mut mem::take(&mut input)[header.header_bytes..];
+        }
+    }
+
+    /// Checks the order of frames and the limits; returns the size of the payload (§5.4, §10.4).
+    #[inline]
+    fn check_frame(&self, header: &Header) -> Result<usize, ProtocolError> {
+        match header.opcode {
+            Opcode::Close | Opcode::Ping | Opcode::Pong => return Ok(header.payload_bytes as usize),
+            Opcode::Continuation if !self.is_gathering() => return Err(ProtocolError::UnexpectedContinuation),
+            Opcode::Text | Opcode::Binary if self.is_gathering() => return Err(ProtocolError::MessageNotFinished),
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => {}
+        }
+        let limits = &self.limits;
+        // Compared as u64, so that a length over 2^32 is not cut where usize is smaller.
+        if header.payload_bytes > limits.max_frame_bytes as u64 {
+            return Err(ProtocolError::FrameTooBig { limit: limits.max_frame_bytes });
+        }
+        if header.payload_bytes > limits.max_message_bytes as u64 {
+            return Err(ProtocolError::MessageTooBig { limit: limits.max_message_bytes });
+        }
+        Ok(header.payload_bytes as usize)
+    }
+
+    /// Starts gathering a data frame that is fragmented or has not come whole.
+    #[cold]
+    fn begin_frame(&mut self, header: &Header, payload_bytes: usize) -> Result<(), ProtocolError> {
+        let begin = || Assembler::new(header.opcode.into(), header.is_deflated);
+        let assembler = self.held.get_or_insert_default().message.get_or_insert_with(begin);
+        assembler.begin(PartialFrame::new(header, payload_bytes), &self.limits)
+    }
+
+    /// A control frame, or a message in one frame: its payload lies in the input.
+    #[inline]
+    fn receive_whole<'a>(
+        &mut self,
+        opcode: Opcode,
+        payload: Unmasked<'a>,
+        output: &mut Vec<u8>,
+    ) -> Result<Received<'a>, ProtocolError> {
+        let bytes = payload.bytes();
+        Ok(match opcode {
+            Opcode::Text => Received::Text(Cow::Borrowed(payload.text().ok_or(ProtocolError::InvalidUtf8)?)),
+            Opcode::Binary | Opcode::Continuation => Received::Binary(Cow::Borrowed(bytes)),
+            Opcode::Ping => {
+                if self.can_send() {
+                    encode_frame(self.role, header::FIN, Opcode::Pong, bytes, output);
+                }
+                Received::Ping(Cow::Borrowed(bytes))
+            }
+            Opcode::Pong => Received::Pong(Cow::Borrowed(bytes)),
+            Opcode::Close => Received::Close(self.receive_close(bytes, output)?),
+        })
+    }
+
+    /// Answers a Close with its own code, unless ours is out already (§5.5.1). The first Close received counts (§7.1.5).
+    #[cold]
+    fn receive_close(&mut self, payload: &[u8], output: &mut Vec<u8>) -> Result<Option<CloseFrame>, ProtocolError> {
+        let frame = CloseFrame::decode(payload)?;
+        if self.can_send() {
+            self.append_close(frame.as_ref().map(|frame| CloseFrame::from(frame.code())).as_ref(), output);
+        }
+        self.closing = Closing::Done;
+        self.held = None;
+        Ok(frame)
+    }
+}
