@@ -8,7 +8,7 @@ use super::{Closing, Connection};
 use crate::deflate::{Compression, Contexts, DeflateGrant, DeflateParams, DeflatePool};
 use crate::encoder::encode_frame;
 use crate::error::{ProtocolError, SendError};
-use crate::header;
+use crate::header::{self, ShortFrame};
 use crate::message::{Arrived, MessageKind, Received};
 use crate::opcode::Opcode;
 
@@ -58,10 +58,13 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        match self.short_frame(input) {
-            Some(frame) => self.receive_short(frame, input),
-            None => self.handle_any_with(pool, input, output),
+        if self.may_be_short()
+            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && self.allows_short(frame)
+        {
+            return self.receive_short(frame, input);
         }
+        self.handle_any_with(pool, input, output)
     }
 
     #[inline(never)]

@@ -40,20 +40,25 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        match self.short_frame(input) {
-            Some(frame) => self.receive_short(frame, input),
-            None => self.handle_any(input, output),
+        if self.may_be_short()
+            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && self.allows_short(frame)
+        {
+            return self.receive_short(frame, input);
         }
+        self.handle_any(input, output)
     }
 
-    /// The short message in one frame at the front of `input`, if that is all there is to see to.
+    /// Whether a message in one frame may come now.
     #[inline]
-    pub(super) fn short_frame(&self, input: &[u8]) -> Option<ShortFrame> {
-        if self.is_gathering() || !matches!(self.closing, Closing::Open | Closing::Sent) {
-            return None;
-        }
-        let max_bytes = self.limits.max_frame_bytes.min(self.limits.max_message_bytes);
-        ShortFrame::decode(input, self.role).filter(|frame| frame.payload_bytes <= max_bytes)
+    pub(super) fn may_be_short(&self) -> bool {
+        !self.is_gathering() && matches!(self.closing, Closing::Open | Closing::Sent)
+    }
+
+    /// Whether the limits allow this `frame`.
+    #[inline]
+    pub(super) fn allows_short(&self, frame: ShortFrame) -> bool {
+        frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
     }
 
     /// Takes the `frame` at the front of `input`.
