@@ -41,7 +41,11 @@ const SPECS: &[Spec] = &[Spec {
             issue: "Handlers",
             reason: "keep-alive, the switch for unchecked text and limits by rate and address are options of the mount",
         },
-        Waiting { rows: &["F19"], issue: "The inspector", reason: "nothing of ours passes on the frames of others yet" },
+        Waiting {
+            rows: &["F19"],
+            issue: "The inspector",
+            reason: "nothing of ours passes on the frames of others yet",
+        },
     ],
 }];
 
@@ -100,7 +104,11 @@ fn parse(table: &str) -> Result<Vec<Row<'_>>, Failure> {
             return Err(Failure(format!("{id} is no id, or stands twice")));
         }
         let levels = ["MUST", "MUST NOT", "SHOULD", "MAY"];
-        if !levels.contains(&level) || !["C", "S", "B", "I"].contains(&who) || requirement.is_empty() || place.is_empty() {
+        if !levels.contains(&level)
+            || !["C", "S", "B", "I"].contains(&who)
+            || requirement.is_empty()
+            || place.is_empty()
+        {
             return Err(Failure(format!("level, who, requirement or place is wrong: {line}")));
         }
         rows.push(Row { id, level, who, requirement });

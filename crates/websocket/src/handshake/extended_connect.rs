@@ -8,9 +8,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::Scheme;
@@ -18,12 +20,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::error::{InvalidRequest, ResponseError, quoted};
 use super::extension::{self, Extension};
-use super::response::{Answer, ClientHandshake, ClientOptions};
+use super::head::{HeadLimits, parse_head, write_response_head};
+use super::response::{Accepted, Answer, ClientHandshake, ClientOptions};
 use super::uri::WebSocketUri;
-use super::{VERSION, as_token, list_items};
+use super::{VERSION, accept_key, as_token, list_items};
 
 /// What `:protocol` says to open a WebSocket.
 pub const WEBSOCKET_PROTOCOL: &str = "websocket";
+/// Most headers that a handshake of ours has besides the caller's.
+const MAX_OWN_HEADERS: usize = 16;
+/// No key is sent (RFC 8441 §5), so any will do for the [`ClientHandshake`] within.
+const NO_KEY: [u8; 16] = [0; 16];
 
 /// An extended CONNECT that cannot be accepted. [`response`](Self::response) is the answer, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +58,9 @@ pub enum ConnectError {
     /// We chose a subprotocol the client had not offered: our own mistake. 500.
     #[error("the subprotocol that was chosen had not been offered")]
     SubprotocolNotOffered,
+    /// We chose an extension the client had not offered, or one twice: our own mistake. 500.
+    #[error("an extension that was chosen had not been offered")]
+    ExtensionNotOffered,
 }
 
 impl ConnectError {
@@ -60,7 +70,7 @@ impl ConnectError {
             Self::Malformed(_) => None,
             Self::Protocol(_) => Some(StatusCode::NOT_IMPLEMENTED),
             Self::Body | Self::Version | Self::Subprotocol(_) | Self::Extensions => Some(StatusCode::BAD_REQUEST),
-            Self::SubprotocolNotOffered => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::SubprotocolNotOffered | Self::ExtensionNotOffered => Some(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 
@@ -135,20 +145,37 @@ impl ConnectRequest {
         self.extensions.iter().flat_map(|line| extension::parse_line(line.as_bytes())).filter_map(Result::ok)
     }
 
-    /// Answers 200, with the subprotocol if one was chosen (RFC 8441 §5). Consumes the request: one answer each.
+    /// Answers 200, with the subprotocol if one was chosen, and the `extensions` that were, each as it stands in the
+    /// header and in the order in which they are applied (RFC 8441 §5). Consumes the request: one answer each.
     ///
     /// # Errors
     ///
-    /// [`ConnectError::SubprotocolNotOffered`], for the client had to fail then (§4.1).
-    pub fn accept(self, subprotocol: Option<&str>) -> Result<Response<()>, ConnectError> {
+    /// [`ConnectError::SubprotocolNotOffered`] and [`ConnectError::ExtensionNotOffered`], for the client had to fail then
+    /// (§4.1).
+    pub fn accept(self, subprotocol: Option<&str>, extensions: &[String]) -> Result<Response<()>, ConnectError> {
         let mut response = Response::new(());
+        let headers = response.headers_mut();
+        if !extensions.is_empty() {
+            let value = HeaderValue::try_from(extensions.join(", ")).ok().filter(|value| self.has_offered(value));
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, value.ok_or(ConnectError::ExtensionNotOffered)?);
+        }
         if let Some(subprotocol) = subprotocol {
             let offered = self.subprotocols.iter().any(|offered| **offered == *subprotocol);
             let value = HeaderValue::from_str(subprotocol).ok().filter(|_| offered);
-            let value = value.ok_or(ConnectError::SubprotocolNotOffered)?;
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, value.ok_or(ConnectError::SubprotocolNotOffered)?);
         }
         Ok(response)
+    }
+
+    /// Whether each of our extensions was offered and is used once (RFC 7692 §5).
+    fn has_offered(&self, extensions: &HeaderValue) -> bool {
+        let mut seen: Vec<&str> = Vec::new();
+        extension::parse_line(extensions.as_bytes()).all(|extension| {
+            let Ok(Extension { name, .. }) = extension else { return false };
+            let is_good = !seen.contains(&name) && self.extension_offers().any(|offer| offer.name == name);
+            seen.push(name);
+            is_good
+        })
     }
 }
 
@@ -226,24 +253,27 @@ impl ClientConnect {
         if !is_enabled {
             return Err(InvalidRequest::NoExtendedConnect);
         }
-        // No key is sent, so any will do.
-        let offer = ClientHandshake::new(uri, [0; 16], options.clone())?;
         if let Some(name) = options.headers.keys().find(|name| is_connection_header(name) || **name == TE) {
             return Err(InvalidRequest::ReservedHeader(name.as_str().into()));
         }
+        let limits = HeadLimits {
+            max_bytes: usize::MAX,
+            max_headers: MAX_OWN_HEADERS + options.headers.len(),
+            max_target_bytes: usize::MAX,
+        };
+        // The same request as over HTTP/1.1, without what belongs to that alone.
+        let offer = ClientHandshake::new(uri, NO_KEY, options)?;
+        let Ok(Some((mut request, _))) = parse_head(offer.request(), limits) else {
+            return Err(InvalidRequest::UriTooLong);
+        };
+        for name in [HOST, UPGRADE, CONNECTION, SEC_WEBSOCKET_KEY] {
+            request.headers_mut().remove(name);
+        }
         let scheme = if uri.is_secure() { Scheme::HTTPS } else { Scheme::HTTP };
         let target = Uri::builder().scheme(scheme).authority(uri.host_header()).path_and_query(uri.resource());
-        let mut request = Request::new(());
+        *request.uri_mut() = target.build().map_err(|_| InvalidRequest::UriTooLong)?;
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = target.build().map_err(|_| InvalidRequest::UriTooLong)?;
-        let headers = request.headers_mut();
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
-        headers.extend(options.origin.map(|origin| (ORIGIN, origin)));
-        let list = |items: &[String]| HeaderValue::try_from(items.join(", ")).ok().filter(|list| !list.is_empty());
-        headers.extend(list(&options.subprotocols).map(|value| (SEC_WEBSOCKET_PROTOCOL, value)));
-        headers.extend(list(&options.extensions).map(|value| (SEC_WEBSOCKET_EXTENSIONS, value)));
-        headers.extend(options.headers);
         Ok(Self { request, offer })
     }
 
@@ -262,8 +292,25 @@ impl ClientConnect {
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Err(ResponseError::SwitchingProtocols),
             status if status.is_informational() => Ok(None),
-            status if status.is_success() => self.offer.agree(response).map(Answer::Accepted).map(Some),
+            status if status.is_success() => self.accept(response).map(Some),
             _ => Ok(Some(Answer::Refused(response))),
+        }
+    }
+
+    /// What was chosen is judged by the one who judges it over HTTP/1.1, shown the 101 that it would have been there.
+    fn accept(&self, response: Response<()>) -> Result<Answer, ResponseError> {
+        let mut switching = response.clone();
+        *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = switching.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET_PROTOCOL));
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        let accept = accept_key(STANDARD.encode(NO_KEY).as_bytes());
+        headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is a header value"));
+        let mut head = Vec::new();
+        write_response_head(&switching, &mut head);
+        match self.offer.handle_input(&head)? {
+            Some((Answer::Accepted(accepted), _)) => Ok(Answer::Accepted(Accepted { response, ..accepted })),
+            _ => Err(ResponseError::Malformed),
         }
     }
 }

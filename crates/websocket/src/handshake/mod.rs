@@ -23,8 +23,8 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sha1::{Digest, Sha1};
 
-pub use extended_connect::{ClientConnect, ConnectError, ConnectRequest, WEBSOCKET_PROTOCOL};
 pub use error::{HandshakeError, InvalidRequest, InvalidUri, ResponseError};
+pub use extended_connect::{ClientConnect, ConnectError, ConnectRequest, WEBSOCKET_PROTOCOL};
 pub use extension::Extension;
 pub use head::{HeadError, HeadLimits, may_complete_head, parse_head, write_response_head};
 pub use request::UpgradeRequest;
