@@ -170,6 +170,3 @@ fn reserve(output: &mut Vec<u8>, input_bytes: usize, max_bytes: usize) -> Result
     output.reserve_exact(capacity - output.len());
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
