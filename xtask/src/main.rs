@@ -1,6 +1,7 @@
 //! The project's chores, as one command: `cargo xtask test | spec | conformance | bench`.
 
 mod autobahn;
+mod bench;
 mod conformance;
 mod dependencies;
 mod install;
@@ -46,7 +47,7 @@ enum Chore {
     Conformance(conformance::Suite),
     /// Runs a benchmark and prints a table, or one JSON object a line.
     Bench {
-        /// Which one, and what it takes; `help` names them.
+        /// Which one, and what it takes: codec, or those that `help` names.
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
@@ -82,9 +83,6 @@ fn run(chore: Chore) -> Result<bool, Failure> {
             println!("{tally}");
             Ok(tally.failed == 0)
         }
-        Chore::Bench { arguments } => {
-            let cargo = ["run", "--quiet", "--release", "-p", "wingbeat-bench", "--bin", "bench", "--"];
-            Ok(workspace.cargo(cargo).args(arguments).status()?.success())
-        }
+        Chore::Bench { arguments } => bench::run(&workspace, &arguments),
     }
 }

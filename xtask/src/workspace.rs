@@ -12,7 +12,7 @@ use cargo_metadata::MetadataCommand;
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
-    target: PathBuf,
+    pub(crate) target: PathBuf,
     /// Whether the output of commands is shown as it comes.
     pub(crate) aloud: bool,
 }

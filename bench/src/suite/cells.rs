@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use crate::codec::{CodecLoad, Work};
 use crate::load::channels::{ChannelEchoLoad, ChannelFanoutLoad, ChannelIdleLoad, SOCKET_PATH};
 use crate::load::echo::EchoLoad;
 use crate::load::fanout::FanoutLoad;
@@ -46,15 +45,6 @@ const CHANNEL_FANOUT: [(usize, usize); 6] = [(100, 1), (100, 16), (1000, 1), (10
 const CHANNEL_BYTES: usize = 64;
 const IDLE: (usize, usize) = (4000, 16_000);
 const STORM: (usize, usize) = (5000, 100);
-const CODEC: [(Work, Payload, usize); 7] = [
-    (Work::Read, Payload::Binary, 20),
-    (Work::Read, Payload::Binary, 1024),
-    (Work::Read, Payload::Binary, 65_536),
-    (Work::Read, Payload::Nonascii, 1024),
-    (Work::Echo, Payload::Binary, 20),
-    (Work::Echo, Payload::Binary, 1024),
-    (Work::Echo, Payload::Binary, 65_536),
-];
 
 /// One turn of one server.
 type Turn = Box<dyn Fn(&Target) -> io::Result<Outcome>>;
@@ -63,8 +53,6 @@ type Turn = Box<dyn Fn(&Target) -> io::Result<Outcome>>;
 pub(super) enum Outcome {
     Load(Report),
     Memory(Slope),
-    /// Nanoseconds per message, without a server.
-    Codec(f64),
 }
 
 /// One line of the table.
@@ -156,20 +144,6 @@ pub(super) fn join_storm() -> Vec<Cell> {
         floor: Some(Box::new(move |target| raw.run(target).map(Outcome::Load))),
         others: Box::new(move |target| load.run(target).map(Outcome::Load)),
     }]
-}
-
-pub(super) fn codec(duration: Duration) -> Vec<Cell> {
-    let cell = |(work, payload, size)| {
-        let load = CodecLoad { work, payload, size };
-        let verb = if work == Work::Read { "read" } else { "echo" };
-        let kind = if payload == Payload::Nonascii { " non-ASCII" } else { "" };
-        Cell {
-            name: format!("{verb} {}{kind}", bytes(size)),
-            floor: None,
-            others: Box::new(move |_| load.run(duration).map(Outcome::Codec)),
-        }
-    };
-    CODEC.map(cell).into()
 }
 
 fn raw_echo(size: usize, payload: Payload, connections: usize, window: usize, duration: Duration) -> EchoLoad {

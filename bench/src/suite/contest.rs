@@ -16,7 +16,7 @@ const OURS: &str = "wingbeat";
 
 pub(super) struct Contest {
     name: &'static str,
-    /// The floor first, if it takes part. Empty: no server is needed.
+    /// The floor first, if it takes part.
     programs: Vec<Program>,
     cells: Vec<Cell>,
     /// Whether every turn gets a server that has done nothing yet.
@@ -49,11 +49,6 @@ impl Contest {
         Ok(Self { name, programs, cells, is_fresh: false })
     }
 
-    /// Nobody: code that is called.
-    pub(super) fn alone(name: &'static str, cells: Vec<Cell>) -> Self {
-        Self { name, programs: Vec::new(), cells, is_fresh: false }
-    }
-
     pub(super) fn with_fresh_servers(self) -> Self {
         Self { is_fresh: true, ..self }
     }
@@ -80,10 +75,7 @@ impl Contest {
     }
 
     fn play(&self, cell: &Cell, rounds: usize, servers: &[Option<Server>]) -> io::Result<Vec<Row>> {
-        let names: Vec<_> = match self.programs.is_empty() {
-            true => vec![OURS],
-            false => self.programs.iter().map(|program| program.name.as_str()).collect(),
-        };
+        let names: Vec<_> = self.programs.iter().map(|program| program.name.as_str()).collect();
         let mut figures: Vec<Vec<Figures>> = names.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds {
             for (index, name) in names.iter().enumerate() {
@@ -97,7 +89,6 @@ impl Contest {
                 figures[index].push(match outcome {
                     Outcome::Load(report) => Figures::from(&report),
                     Outcome::Memory(slope) => Figures { bytes_each: Some(slope.bytes_each), ..Figures::default() },
-                    Outcome::Codec(cpu_ns) => Figures { cpu_ns: Some(cpu_ns), ..Figures::default() },
                 });
             }
         }
@@ -108,13 +99,10 @@ impl Contest {
 
     /// Whom to load in a turn, and the server to end after it.
     fn target(&self, index: usize, servers: &[Option<Server>]) -> io::Result<(Target, Option<Server>)> {
-        match servers.get(index) {
-            Some(Some(server)) => Ok((server.target(), None)),
-            Some(None) => {
-                let server = Server::start(&self.programs[index])?;
-                Ok((server.target(), Some(server)))
-            }
-            None => Ok((Target { address: ([127, 0, 0, 1], 0).into(), pid: None }, None)),
+        if let Some(server) = &servers[index] {
+            return Ok((server.target(), None));
         }
+        let server = Server::start(&self.programs[index])?;
+        Ok((server.target(), Some(server)))
     }
 }

@@ -132,13 +132,12 @@ impl Table {
             }
             let number =
                 |figure: Option<f64>, digits| figure.map_or(String::new(), |figure| format!("{figure:.digits$}"));
-            let small = usize::from(row.cpu_ns.is_some_and(|cpu_ns| cpu_ns < 100.0));
             println!(
                 "{:<26} {:<12} {:>11} {:>9} {:>6} {:>6} {:>9} {:>9} {:>8} {:>7} {:>7}",
                 if index == 0 { row.cell.as_str() } else { "" },
                 row.server,
                 number(row.rate, 0),
-                number(row.cpu_ns, small),
+                number(row.cpu_ns, 0),
                 number(row.utilisation, 2),
                 number(row.waited, 2),
                 number(row.p50_us, 1),
