@@ -270,7 +270,7 @@ fn ws_d23_small_messages_go_as_they_are() {
         assert_eq!(output[0], FIN | BINARY | if is_deflated { RSV1 } else { 0 });
     }
     let mut output = Vec::new();
-    assert!(!pool.encode_server_frame(MessageKind::Text, long[..99].as_bytes(), 15, &mut output));
+    assert!(!pool.encode_server_frame(MessageKind::Text, &long.as_bytes()[..99], 15, &mut output));
     assert!(output.is_empty());
     assert!(pool.encode_server_frame(MessageKind::Text, long.as_bytes(), 15, &mut output));
 }

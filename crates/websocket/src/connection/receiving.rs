@@ -163,7 +163,9 @@ impl Connection {
                     }
                 }
             }
-            let Some(header) = Header::decode(input, self.role, self.has_deflate())? else { return Ok((total - input.len(), None)) };
+            let Some(header) = Header::decode(input, self.role, self.has_deflate())? else {
+                return Ok((total - input.len(), None));
+            };
             let whole = self.check_frame(&header)?;
             let available = input.len() - header.header_bytes;
             if whole <= available && (header.opcode.is_control() || (header.fin && !self.is_gathering())) {

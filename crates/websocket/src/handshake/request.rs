@@ -89,11 +89,7 @@ impl UpgradeRequest {
     ///
     /// [`HandshakeError::SubprotocolNotOffered`] and [`HandshakeError::ExtensionNotOffered`], for the client had to fail
     /// then (§4.1).
-    pub fn accept_with(
-        self,
-        subprotocol: Option<&str>,
-        extensions: &[String],
-    ) -> Result<Response<()>, HandshakeError> {
+    pub fn accept_with(self, subprotocol: Option<&str>, extensions: &[String]) -> Result<Response<()>, HandshakeError> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
