@@ -7,7 +7,7 @@ use crate::decoder::PartialFrame;
 use crate::error::ProtocolError;
 use crate::limits::Limits;
 use crate::mask::Unmasked;
-use crate::message::{Arrived, MessageKind, Received};
+use crate::message::{MessageKind, Received};
 use crate::utf8::{Invalid, TextBuffer};
 
 /// The message in flight. There is one only between the first byte of a message and its last.
@@ -35,6 +35,14 @@ pub(crate) enum Progress {
     Fragment,
     /// The message is over.
     Message,
+}
+
+/// A message all of which has come.
+pub(crate) enum Gathered {
+    /// Ready to be handed up.
+    Whole(Received<'static>),
+    /// To be inflated (RFC 7692 §7.2.2).
+    Deflated(MessageKind, Vec<u8>),
 }
 
 impl Assembler {
@@ -79,15 +87,15 @@ impl Assembler {
     }
 
     /// The whole message.
-    pub(crate) fn finish(self) -> Result<Arrived<'static>, ProtocolError> {
+    pub(crate) fn finish(self) -> Result<Gathered, ProtocolError> {
         let received = match self.buffer {
             Buffer::Text(text) => {
                 Received::Text(Cow::Owned(text.finish().map_err(|Invalid| ProtocolError::InvalidUtf8)?))
             }
             Buffer::Binary(bytes) => Received::Binary(Cow::Owned(bytes)),
-            Buffer::Deflated(kind, bytes) => return Ok(Arrived::Deflated(kind, Cow::Owned(bytes))),
+            Buffer::Deflated(kind, bytes) => return Ok(Gathered::Deflated(kind, bytes)),
         };
-        Ok(Arrived::Received(received))
+        Ok(Gathered::Whole(received))
     }
 }
 

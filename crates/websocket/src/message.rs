@@ -32,15 +32,6 @@ impl From<Opcode> for MessageKind {
     }
 }
 
-/// The next thing that came, as it came.
-#[derive(Debug)]
-pub(crate) enum Arrived<'a> {
-    /// Ready to be handed up.
-    Received(Received<'a>),
-    /// A whole message, to be inflated (RFC 7692 §7.2.2).
-    Deflated(MessageKind, Cow<'a, [u8]>),
-}
-
 /// The next thing that came from the peer: a whole message, or a control frame.
 ///
 /// Borrowed where it lies in the input; owned only when it had to be gathered from fragments or from a frame that came

@@ -9,7 +9,7 @@ use crate::deflate::{Compression, Contexts, DeflateGrant, DeflateParams, Deflate
 use crate::encoder::encode_frame;
 use crate::error::{ProtocolError, SendError};
 use crate::header::{self, ShortFrame};
-use crate::message::{Arrived, MessageKind, Received};
+use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
 
 impl Connection {
@@ -74,37 +74,33 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        let (used, arrived) = match self.closing {
-            Closing::Open | Closing::Sent => self.receive(input, output).map_err(|error| self.break_off(error))?,
-            Closing::Failed | Closing::Done => return Ok((input.len(), None)),
-        };
-        match arrived {
-            Some(Arrived::Received(received)) => Ok((used, Some(received))),
-            Some(Arrived::Deflated(kind, message)) => {
-                let received = self.inflate(kind, &message, pool).map_err(|error| self.break_off(error))?;
-                Ok((used, Some(received)))
-            }
-            None => Ok((used, None)),
+        match self.closing {
+            Closing::Open | Closing::Sent => self
+                .receive(input, output, |connection, kind, message| connection.inflate(kind, message, pool))
+                .map_err(|error| self.break_off(error)),
+            Closing::Failed | Closing::Done => Ok((input.len(), None)),
         }
     }
 
     /// Inflates without a pool at hand.
     #[cold]
-    pub(super) fn inflate_alone<'a>(
+    #[inline(never)]
+    pub(super) fn inflate_alone(
         &mut self,
         kind: MessageKind,
         message: &[u8],
-    ) -> Result<Received<'a>, ProtocolError> {
-        self.inflate(kind, message, &mut DeflatePool::default()).map_err(|error| self.break_off(error))
+    ) -> Result<Received<'static>, ProtocolError> {
+        self.inflate(kind, message, &mut DeflatePool::default())
     }
 
     /// A message that came compressed, as it was meant (RFC 7692 §7.2.2).
-    fn inflate<'a>(
+    #[inline(never)]
+    fn inflate(
         &mut self,
         kind: MessageKind,
         message: &[u8],
         pool: &mut DeflatePool,
-    ) -> Result<Received<'a>, ProtocolError> {
+    ) -> Result<Received<'static>, ProtocolError> {
         let max_message_bytes = self.limits.max_message_bytes;
         let peer = self.deflate.map(|params| params.sides(self.role).1);
         let contexts = self.contexts();

@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::{Closing, Connection};
-use crate::assembler::{Assembler, Progress};
+use crate::assembler::{Assembler, Gathered, Progress};
 use crate::close::CloseFrame;
 use crate::decoder::PartialFrame;
 use crate::encoder::encode_frame;
 use crate::error::ProtocolError;
 use crate::header::{self, Header, ShortFrame};
 use crate::mask::Unmasked;
-use crate::message::{Arrived, MessageKind, Received};
+use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
 
 impl Connection {
@@ -87,22 +87,18 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        let (used, arrived) = match self.closing {
-            Closing::Open | Closing::Sent => self.receive(input, output).map_err(|error| self.break_off(error))?,
-            Closing::Failed | Closing::Done => return Ok((input.len(), None)),
-        };
-        match arrived {
-            Some(Arrived::Received(received)) => Ok((used, Some(received))),
-            Some(Arrived::Deflated(kind, message)) => Ok((used, Some(self.inflate_alone(kind, &message)?))),
-            None => Ok((used, None)),
+        match self.closing {
+            Closing::Open | Closing::Sent => {
+                self.receive(input, output, Self::inflate_alone).map_err(|error| self.break_off(error))
+            }
+            Closing::Failed | Closing::Done => Ok((input.len(), None)),
         }
     }
 
     /// Never called: the header has judged the bit that says so.
     #[cfg(not(feature = "deflate"))]
-    #[cold]
-    fn inflate_alone<'a>(&mut self, _kind: MessageKind, _message: &[u8]) -> Result<Received<'a>, ProtocolError> {
-        Err(self.break_off(ProtocolError::InvalidDeflate))
+    fn inflate_alone(&mut self, _kind: MessageKind, _message: &[u8]) -> Result<Received<'static>, ProtocolError> {
+        Err(ProtocolError::InvalidDeflate)
     }
 
     /// Whether a message is in flight.
@@ -139,13 +135,14 @@ impl Connection {
         error
     }
 
-    /// Reads up to the end of a message or control frame, or of the input. Compressed messages are left as they are.
+    /// Reads up to the end of a message or control frame, or of the input. What came compressed is for `inflate`.
     #[inline]
     pub(super) fn receive<'a>(
         &mut self,
         input: &'a mut [u8],
         output: &mut Vec<u8>,
-    ) -> Result<(usize, Option<Arrived<'a>>), ProtocolError> {
+        inflate: impl FnOnce(&mut Self, MessageKind, &[u8]) -> Result<Received<'static>, ProtocolError>,
+    ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
         let total = input.len();
         let mut input = input;
         loop {
@@ -158,7 +155,11 @@ impl Connection {
                     Progress::Frame => return Ok((total - input.len(), None)),
                     Progress::Fragment => {}
                     Progress::Message => {
-                        let message = self.take_message().map(Assembler::finish).transpose()?;
+                        let message = match self.take_message().map(Assembler::finish).transpose()? {
+                            Some(Gathered::Whole(received)) => Some(received),
+                            Some(Gathered::Deflated(kind, message)) => Some(inflate(self, kind, &message)?),
+                            None => None,
+                        };
                         return Ok((total - input.len(), message));
                     }
                 }
@@ -173,11 +174,9 @@ impl Connection {
                 let payload = &mut mem::take(&mut input)[header.header_bytes..][..whole];
                 let payload = header.mask.apply(payload);
                 if header.is_deflated {
-                    let kind = MessageKind::from(header.opcode);
-                    return Ok((used, Some(Arrived::Deflated(kind, Cow::Borrowed(payload.bytes())))));
+                    return Ok((used, Some(inflate(self, header.opcode.into(), payload.bytes())?)));
                 }
-                let received = self.receive_whole(header.opcode, payload, output)?;
-                return Ok((used, Some(Arrived::Received(received))));
+                return Ok((used, Some(self.receive_whole(header.opcode, payload, output)?)));
             }
             if header.opcode.is_control() {
                 return Ok((total - input.len(), None));

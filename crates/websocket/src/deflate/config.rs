@@ -26,14 +26,14 @@ impl DeflateConfig {
     /// The largest window (RFC 7692 §7.1.2).
     pub const MAX_WINDOW_BITS: u8 = 15;
 
-    /// Windows of 15 bits, no takeover, level 6; messages of 512 bytes and more are compressed; what inflates to more
+    /// Windows of 15 bits, no takeover, level 3; messages of 512 bytes and more are compressed; what inflates to more
     /// than 1 MiB may be 100 times as large as it came.
     pub const DEFAULT: Self = Self {
         server_max_window_bits: Self::MAX_WINDOW_BITS,
         client_max_window_bits: Self::MAX_WINDOW_BITS,
         has_server_takeover: false,
         has_client_takeover: false,
-        level: 6,
+        level: 3,
         min_bytes: 512,
         max_ratio: 100,
         ratio_floor_bytes: 1 << 20,
@@ -67,7 +67,8 @@ impl DeflateConfig {
         Self { has_client_takeover, ..self }
     }
 
-    /// How hard to try, 1 (fast) to 9 (small); taken to the nearest of these. Default: 6.
+    /// How hard to try, 1 (fast) to 9 (small); taken to the nearest of these. Default: 3, at which
+    /// JSON becomes hardly larger than at 6 and takes half the time or less.
     #[must_use]
     pub const fn with_level(self, level: u8) -> Self {
         let level = if level < 1 { 1 } else { level };
