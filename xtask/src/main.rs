@@ -4,6 +4,7 @@ mod autobahn;
 mod bench;
 mod conformance;
 mod dependencies;
+mod guard;
 mod install;
 mod report;
 mod server;
@@ -47,7 +48,7 @@ enum Chore {
     Conformance(conformance::Suite),
     /// Runs a benchmark and prints a table, or one JSON object a line.
     Bench {
-        /// Which one, and what it takes: codec, or those that `help` names.
+        /// Which one, and what it takes: codec, guard, or those that `help` names.
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
