@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::workspace::{Failure, Workspace};
-use crate::{autobahn, conformance, dependencies, guard, install, spec};
+use crate::{autobahn, conformance, dependencies, fuzz, guard, install, spec};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -31,6 +31,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doc", about: "the documentation builds without a warning", run: documentation },
     Step { name: "test", about: "unit and integration tests, the layering among them", run: tests },
     Step { name: "doctest", about: "the examples in the documentation", run: doc_tests },
+    Step {
+        name: "fuzz",
+        about: "ten seconds of each fuzz target; without a nightly toolchain their seeds",
+        run: |workspace| fuzz::run(workspace, 10, &[]),
+    },
     Step { name: "guard", about: "the instructions that hot functions take", run: guard::check },
     Step { name: "client", about: "the browser client's types and its own tests", run: conformance::client },
     Step {
