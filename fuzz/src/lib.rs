@@ -19,8 +19,11 @@ pub use negotiation::negotiation;
 pub use roundtrip::roundtrip;
 pub use serializer::serializer;
 
-/// The name of each target, and what it does with some bytes.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What is done with some bytes.
+pub type Target = fn(&[u8]);
+
+/// Each target by its name.
+pub const TARGETS: &[(&str, Target)] = &[
     ("decoder", decoder),
     ("differential", differential),
     ("handshake", handshake),

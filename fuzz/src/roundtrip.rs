@@ -6,6 +6,9 @@ use wingbeat_websocket::{CloseCode, CloseFrame, Limits, MessageKind, Received, R
 
 use crate::stream::{self, CLIENT, Side};
 
+/// More than the window, the length field of two bytes and a read hold.
+const LONG_BYTES: usize = 70_000;
+
 /// A conversation, made out of the bytes until they end.
 pub fn roundtrip(data: &[u8]) {
     // Too few bytes make no conversation, or a short one.
@@ -57,13 +60,11 @@ fn say(
             expected.push(Received::Binary(payload.to_owned().into()));
         }
         2 => {
-            // More than the window, the length field and a read hold.
             let payload: &[u8] = bytes.arbitrary()?;
-            let payload = payload.repeat(bytes.int_in_range(0..=1000)?);
-            if payload.len() <= Limits::DEFAULT.max_frame_bytes {
-                connection.send_binary_with(&payload, compression, pool, output).expect("open");
-                expected.push(Received::Binary(payload.into()));
-            }
+            let times = LONG_BYTES / payload.len().max(1);
+            let payload = payload.repeat(bytes.int_in_range(0..=times)?);
+            connection.send_binary_with(&payload, compression, pool, output).expect("open");
+            expected.push(Received::Binary(payload.into()));
         }
         3 => {
             let payload: &[u8] = bytes.arbitrary()?;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use wingbeat_fuzz::TARGETS;
+use wingbeat_fuzz::{TARGETS, Target};
 
 /// Runs `target` on each of its seeds; on a panic says which it was.
-fn each_seed(mut run: impl FnMut(&str, fn(&[u8]), &[u8])) {
+fn each_seed(mut run: impl FnMut(&str, Target, &[u8])) {
     for &(name, target) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
         let mut seeds: Vec<_> =

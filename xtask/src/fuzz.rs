@@ -19,6 +19,8 @@ const MAX_MIB: u32 = 2048;
 /// Runs the targets named, or all, for `seconds` each. A target without a finding has passed.
 pub(crate) fn run(workspace: &Workspace, seconds: u64, only: &[String]) -> Result<Tally, Failure> {
     let folder = workspace.root.join("fuzz");
+    let is_aloud = workspace.aloud;
+    let workspace = &Workspace { aloud: false, ..workspace.clone() };
     let cargo = |arguments: &[&str]| {
         let mut command = workspace.cargo(arguments);
         command.current_dir(&folder);
@@ -38,11 +40,17 @@ pub(crate) fn run(workspace: &Workspace, seconds: u64, only: &[String]) -> Resul
     }
     targets.retain(|target| only.is_empty() || only.contains(target));
     workspace.run(nightly(workspace, &["fuzz", "build"]).current_dir(&folder))?;
-    all_targets(workspace, &targets, seconds)
+    all_targets(&targets, |target| {
+        let done = one_target(workspace, target, seconds)?;
+        if is_aloud {
+            println!("{target:<14} {done}");
+        }
+        Ok(())
+    })
 }
 
 /// One worker for each core, which takes the next target when it is done with one.
-fn all_targets(workspace: &Workspace, targets: &[String], seconds: u64) -> Result<Tally, Failure> {
+fn all_targets(targets: &[String], run: impl Fn(&str) -> Result<(), Failure> + Sync) -> Result<Tally, Failure> {
     let waiting = Mutex::new(targets.iter());
     let findings = Mutex::new(Vec::new());
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -50,7 +58,7 @@ fn all_targets(workspace: &Workspace, targets: &[String], seconds: u64) -> Resul
         for _ in 0..cores.min(targets.len()) {
             scope.spawn(|| {
                 while let Some(target) = next(&waiting) {
-                    if let Err(finding) = one_target(workspace, target, seconds) {
+                    if let Err(finding) = run(target) {
                         findings.lock().expect("no panic").push(finding);
                     }
                 }
@@ -70,7 +78,8 @@ fn next<'t>(waiting: &Mutex<impl Iterator<Item = &'t String>>) -> Option<&'t Str
     waiting.lock().expect("no panic").next()
 }
 
-fn one_target(workspace: &Workspace, target: &str, seconds: u64) -> Result<(), Failure> {
+/// What the fuzzer says in the end, if it has found nothing.
+fn one_target(workspace: &Workspace, target: &str, seconds: u64) -> Result<String, Failure> {
     let folder = workspace.root.join("fuzz");
     // What the fuzzer finds interesting is kept from run to run, beside the seeds and not among them.
     let corpus = PathBuf::from("corpus").join(target);
@@ -83,12 +92,8 @@ fn one_target(workspace: &Workspace, target: &str, seconds: u64) -> Result<(), F
         format!("-rss_limit_mb={MAX_MIB}"),
         "-print_final_stats=0".to_owned(),
     ]);
-    let output = Workspace { aloud: false, ..workspace.clone() }.run(&mut fuzz)?;
-    if workspace.aloud {
-        let done = output.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or_default();
-        println!("{target:<14} {done}");
-    }
-    Ok(())
+    let output = workspace.run(&mut fuzz)?;
+    Ok(output.lines().rev().find(|line| line.starts_with("Done ")).unwrap_or_default().to_owned())
 }
 
 /// The names of the targets, in order.
