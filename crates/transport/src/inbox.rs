@@ -56,7 +56,6 @@ pub(crate) enum Command {
     Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
     Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
     Info { to: ConnectionId, info: Info },
-    Resume { to: ConnectionId },
     Decide { to: ConnectionId, answer: Answer },
     Adopt { stream: Stream, early: Bytes, upgrade: Upgrade, seat: Seat },
     Run(Box<dyn FnOnce(&mut Turn) + Send>),

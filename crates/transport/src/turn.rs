@@ -196,7 +196,6 @@ impl Turn {
         match command {
             Command::Send { to, message, written } => self.send_command(to, &message, written),
             Command::Close { to, code, reason } => self.close(to, code, &reason),
-            Command::Resume { to } => self.key_of(to).into_iter().for_each(|key| self.resume(key)),
             Command::Run(job) => {
                 if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
                     tracing::error!("a job in a worker's turn panicked");
