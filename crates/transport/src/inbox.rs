@@ -10,16 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::Waiting;
 use crate::error::SendError;
 use crate::handler::Info;
+use crate::http::HttpSeat;
 use crate::message::EncodedMessage;
 use crate::mount::{Answer, Upgrade};
-use crate::server::Seat;
 use crate::stream::Stream;
 use crate::turn::Turn;
 
@@ -57,7 +56,8 @@ pub(crate) enum Command {
     Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
     Info { to: ConnectionId, info: Info },
     Decide { to: ConnectionId, answer: Answer },
-    Adopt { stream: Stream, early: Bytes, upgrade: Upgrade, seat: Seat },
+    Adopt { stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: HttpSeat },
+    HttpEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
     Stop { code: CloseCode, reason: Box<str>, by: Instant },
 }
@@ -87,10 +87,16 @@ impl Drop for InTurn {
     }
 }
 
+/// Whether a command was given inside the present turn.
+#[inline]
+pub(crate) fn has_commands() -> bool {
+    HAS_COMMANDS.get()
+}
+
 /// The next command given inside the present turn.
 #[inline]
 pub(crate) fn take_command() -> Option<Command> {
-    if !HAS_COMMANDS.get() {
+    if !has_commands() {
         return None;
     }
     take_first()

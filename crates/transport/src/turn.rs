@@ -16,7 +16,7 @@ use crate::connection::{Connection, Phase, Waiting};
 use crate::context::Context;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler, Info};
-use crate::inbox::{Command, ConnectionId, WorkerId, Workers, take_command};
+use crate::inbox::{Command, ConnectionId, WorkerId, Workers, has_commands, take_command};
 use crate::message::EncodedMessage;
 use crate::output::{SHARED_FROM_BYTES, Written};
 use crate::wheel::{Tick, Wheel};
@@ -138,10 +138,14 @@ impl Turn {
         self.carry_out();
     }
 
+    /// As [`call`](Self::call), but what was asked for waits; `None` if there is no handler, or it panicked.
     #[inline]
-    pub(crate) fn call_only(&mut self, key: usize, callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>)) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(mut handler) = connection.handler.take() else { return };
+    pub(crate) fn call_only<R>(
+        &mut self,
+        key: usize,
+        callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let mut handler = self.connections.get_mut(key)?.handler.take()?;
         let mut context = Context { turn: self, key };
         let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, &mut context)));
         // Connections leave the slab only between callbacks, so it is still the same one.
@@ -151,6 +155,13 @@ impl Turn {
             self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
             self.finish_unanswered(key);
         }
+        outcome.ok()
+    }
+
+    /// Whether something was asked for that has not been carried out.
+    #[inline]
+    pub(crate) fn has_pending(&self) -> bool {
+        has_commands() || !self.callbacks.is_empty() || !self.lost.is_empty()
     }
 
     /// Carries out the commands given since the last time, those that call handlers after the others.
@@ -202,7 +213,7 @@ impl Turn {
                 }
             }
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::Stop { .. } => {
+            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }
