@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use slab::Slab;
-use wingbeat_websocket::{CloseCode, CloseFrame};
+use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_header};
 
 use crate::connection::{Connection, Phase, Waiting};
 use crate::context::Context;
@@ -269,6 +269,25 @@ impl Turn {
         if self.cork.len() > start {
             connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
             self.touch(key);
+        }
+    }
+
+    /// Sends a message too large to be worth a copy, right behind what waits.
+    #[cold]
+    pub(crate) fn send_large(&mut self, key: usize, opcode: Opcode, payload: &[u8]) {
+        self.write(key);
+        let mut frame = Vec::new();
+        encode_server_header(opcode, payload.len(), &mut frame);
+        let connection = &mut self.connections[key];
+        if !connection.output.is_empty() {
+            frame.extend_from_slice(payload);
+            connection.output.push_owned(frame);
+            return self.touch(key);
+        }
+        match connection.output.write_through(&mut connection.stream, &frame, payload) {
+            Ok(Written::All) => {}
+            Ok(Written::Blocked) => connection.blocked = true,
+            Err(_) => self.mark_lost(key),
         }
     }
 
