@@ -276,8 +276,8 @@ impl Worker {
         for key in self.keys() {
             match self.turn.connections[key].phase {
                 Phase::Open => self.turn.close_connection(key, Cause::Local, stopping.code, &stopping.reason),
-                Phase::Head if self.turn.connections[key].rest.is_empty() => self.turn.lose(key),
-                Phase::Head | Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
+                Phase::Head => self.turn.lose(key),
+                Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
                 Phase::Closing | Phase::Lingering => {}
             }
         }
