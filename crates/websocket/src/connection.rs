@@ -11,7 +11,7 @@ use crate::close::CloseFrame;
 use crate::decoder::PartialFrame;
 use crate::encoder::{encode_frame, encode_server_frame_with};
 use crate::error::{ProtocolError, SendError};
-use crate::header::{Header, MAX_SHORT_BYTES, ShortFrame};
+use crate::header::{Header, MAX_SHORT_BYTES, WholeFrame};
 use crate::limits::Limits;
 use crate::mask::Unmasked;
 use crate::message::{MessageKind, Received};
@@ -132,24 +132,24 @@ impl Connection {
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
         if self.assembler.is_none()
             && matches!(self.closing, Closing::Open | Closing::Sent)
-            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && let Some(frame) = WholeFrame::decode(input, self.role)
             && frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
         {
-            let payload = &mut input[ShortFrame::HEADER_BYTES..][..frame.payload_bytes];
+            let payload = &mut input[frame.header_bytes..][..frame.payload_bytes];
             let payload = frame.mask.apply(payload);
             let message = match frame.kind {
                 MessageKind::Binary => Some(Received::Binary(Cow::Borrowed(payload.bytes()))),
                 MessageKind::Text => payload.text().map(|text| Received::Text(Cow::Borrowed(text))),
             };
             return match message {
-                Some(message) => Ok((ShortFrame::HEADER_BYTES + frame.payload_bytes, Some(message))),
+                Some(message) => Ok((frame.header_bytes + frame.payload_bytes, Some(message))),
                 None => Err(self.break_off(ProtocolError::InvalidUtf8)),
             };
         }
         self.handle_any(input, output)
     }
 
-    /// As [`handle_input`](Self::handle_input), for all that is not a short message in one frame.
+    /// As [`handle_input`](Self::handle_input), for all that is not a message in one frame.
     #[inline(never)]
     fn handle_any<'a>(
         &mut self,
