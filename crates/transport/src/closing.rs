@@ -1,5 +1,7 @@
 //! How a connection ends: the closing handshake (RFC 6455 §7), failures, silence, and the loss of the socket.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 
 use crate::connection::Phase;
@@ -64,7 +66,10 @@ impl Turn {
 
     fn tell_closed(&mut self, key: usize, closed: Closed) {
         self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
-        self.connections[key].handler = None;
+        let handler = self.connections[key].handler.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
+            tracing::error!("a handler panicked while it was dropped");
+        }
     }
 
     /// Looks at every connection whose slot has come up.
