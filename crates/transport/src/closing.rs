@@ -100,6 +100,11 @@ impl Turn {
             Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
             Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
             Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),
+            // It is we who do not listen, not the peer who is silent.
+            Phase::Open if self.connections[key].is_kept_waiting() => {
+                let deadline = self.now.saturating_add(self.connections[key].idle_ticks);
+                self.set_deadline(key, deadline);
+            }
             Phase::Open => {
                 let code = self.connections[key].options.idle_close;
                 self.close_connection(key, Cause::Idle, code, "");

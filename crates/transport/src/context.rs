@@ -91,7 +91,8 @@ impl Context<'_> {
     }
 
     /// Stops reading from the peer, messages already read included, until [`resume`](Self::resume): TCP then slows the
-    /// peer down. The idle timeout goes on. Does nothing once a Close is out, for its answer must be read.
+    /// peer down. What waits unread
+    /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
         if self.is_open() {
             self.turn.connections[self.key].paused = true;

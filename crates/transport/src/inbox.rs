@@ -102,6 +102,22 @@ pub(crate) fn take_command() -> Option<Command> {
     take_first()
 }
 
+/// All commands given inside the present turn.
+pub(crate) fn take_commands() -> VecDeque<Command> {
+    if !HAS_COMMANDS.replace(false) {
+        return VecDeque::new();
+    }
+    COMMANDS.take()
+}
+
+/// Gives back what [`take_commands`] took, once nothing was given before it any more.
+pub(crate) fn put_back_commands(later: VecDeque<Command>) {
+    if !later.is_empty() {
+        COMMANDS.set(later);
+        HAS_COMMANDS.set(true);
+    }
+}
+
 #[cold]
 fn take_first() -> Option<Command> {
     COMMANDS.with_borrow_mut(|commands| {

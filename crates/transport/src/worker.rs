@@ -115,7 +115,7 @@ impl Worker {
         let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
         let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
         while !self.is_done() {
-            if self.turn.touched.is_empty() && self.turn.again.is_empty() {
+            if !self.turn.has_work() {
                 self.wait(&set, &mut alarm, &mut commands).await;
             } else {
                 tokio::task::yield_now().await;
