@@ -133,7 +133,7 @@ fn ch_c33_frames_over_the_limit() {
 
 #[test]
 fn ch_c34_idle_clients_are_closed() {
-    let server = serve_with(1, MountOptions::default().with_idle_timeout(Some(Duration::from_millis(300))));
+    let server = serve_with(1, MountOptions::default().with_idle_timeout(Some(Duration::from_secs(1))));
     let mut client = server.connect();
     client.join("1", "room:a");
     assert_eq!(client.recv(), "close 1002");

@@ -121,6 +121,11 @@ impl Connection {
         matches!(self.phase, Phase::Open | Phase::Closing) && !self.paused && self.has_room()
     }
 
+    /// Whether the peer has said something that the application does not want to hear yet.
+    pub(crate) fn is_kept_waiting(&self) -> bool {
+        self.paused && (self.readable || self.left_over)
+    }
+
     /// Keeps input that could not be used up now. More than an unfinished head or frame there is only after a pause.
     pub(crate) fn keep_rest(&mut self, rest: &[u8]) {
         self.left_over = !rest.is_empty() && !self.may_read();

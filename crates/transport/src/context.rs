@@ -11,6 +11,9 @@ use crate::inbox::{ConnectionHandle, ConnectionId};
 use crate::message::{EncodedMessage, Message};
 use crate::turn::Turn;
 
+/// Payloads from this size on are written from where they lie, at once.
+const LARGE_BYTES: usize = 64 << 10;
+
 /// One connection, in a callback of its handler; and through it the worker.
 pub struct Context<'a> {
     pub(crate) turn: &'a mut Turn,
@@ -52,6 +55,10 @@ impl Context<'_> {
         self.turn.prepare();
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
+        if payload.len() >= LARGE_BYTES {
+            self.turn.send_large(self.key, message.opcode(), payload);
+            return Ok(());
+        }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame(message.opcode(), payload, cork));
         Ok(())
     }
@@ -84,7 +91,8 @@ impl Context<'_> {
     }
 
     /// Stops reading from the peer, messages already read included, until [`resume`](Self::resume): TCP then slows the
-    /// peer down. The idle timeout goes on. Does nothing once a Close is out, for its answer must be read.
+    /// peer down. What waits unread
+    /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
         if self.is_open() {
             self.turn.connections[self.key].paused = true;

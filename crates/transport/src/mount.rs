@@ -62,7 +62,7 @@ impl fmt::Debug for Answer {
 
 /// A connection that is about to open.
 pub struct Upgrade {
-    /// The 101; [`UpgradeRequest::accept`](wingbeat_websocket::UpgradeRequest::accept) makes it.
+    /// The 101; [`UpgradeRequest::accept`](wingbeat_websocket::handshake::UpgradeRequest::accept) makes it.
     pub response: http::Response<()>,
     /// What receives its messages.
     pub handler: Box<dyn Handler>,

@@ -10,19 +10,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use slab::Slab;
-use wingbeat_websocket::{CloseCode, CloseFrame};
+use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_header};
 
 use crate::connection::{Connection, Phase, Waiting};
 use crate::context::Context;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler, Info};
-use crate::inbox::{Command, ConnectionId, WorkerId, Workers, take_command};
+use crate::inbox::{
+    Command, ConnectionId, WorkerId, Workers, has_commands, put_back_commands, take_command, take_commands,
+};
 use crate::message::EncodedMessage;
 use crate::output::{SHARED_FROM_BYTES, Written};
 use crate::wheel::{Tick, Wheel};
 
 /// The cork is written out when it has grown beyond this, even in the middle of a turn.
 const MAX_CORK_BYTES: usize = 1 << 20;
+
+/// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
+const CALLBACKS_PER_TURN: usize = 4096;
 
 /// The worker, in one of its turns.
 pub struct Turn {
@@ -72,6 +77,7 @@ impl Turn {
     /// Sends to many connections of this worker, and says to how many. The frame is copied once for all of them; each
     /// gets one write at the end of the turn, whatever else it is sent until then.
     pub fn send_many(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: &EncodedMessage) -> usize {
+        self.apply_commands();
         let frame = message.as_frame();
         if frame.len() >= SHARED_FROM_BYTES {
             let each = ids.into_iter().filter(|&id| self.send_shared(id, message).is_ok());
@@ -97,9 +103,8 @@ impl Turn {
 
     /// Begins the closing handshake of a connection of this worker.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        if let Some(key) = self.key_of(id) {
-            self.close_connection(key, Cause::Local, code, reason);
-        }
+        self.apply_commands();
+        self.close_now(id, code, reason);
     }
 }
 
@@ -138,10 +143,14 @@ impl Turn {
         self.carry_out();
     }
 
+    /// As [`call`](Self::call), but what was asked for waits; `None` if there is no handler, or it panicked.
     #[inline]
-    pub(crate) fn call_only(&mut self, key: usize, callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>)) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(mut handler) = connection.handler.take() else { return };
+    pub(crate) fn call_only<R>(
+        &mut self,
+        key: usize,
+        callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let mut handler = self.connections.get_mut(key)?.handler.take()?;
         let mut context = Context { turn: self, key };
         let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, &mut context)));
         // Connections leave the slab only between callbacks, so it is still the same one.
@@ -151,12 +160,24 @@ impl Turn {
             self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
             self.finish_unanswered(key);
         }
+        outcome.ok()
+    }
+
+    /// Whether something was asked for that has not been carried out.
+    #[inline]
+    pub(crate) fn has_pending(&self) -> bool {
+        has_commands() || !self.callbacks.is_empty() || !self.lost.is_empty()
+    }
+
+    /// Whether the next batch has something to do even if nobody asks for anything.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.touched.is_empty() || !self.again.is_empty() || self.has_pending()
     }
 
     /// Carries out the commands given since the last time, those that call handlers after the others.
     #[inline]
     pub(crate) fn carry_out(&mut self) {
-        loop {
+        for _ in 0..CALLBACKS_PER_TURN {
             self.apply_commands();
             match self.callbacks.pop_front() {
                 Some(Command::Info { to, info }) => self.deliver_info(to, info),
@@ -195,18 +216,23 @@ impl Turn {
     pub(crate) fn apply(&mut self, command: Command) {
         match command {
             Command::Send { to, message, written } => self.send_command(to, &message, written),
-            Command::Close { to, code, reason } => self.close(to, code, &reason),
-            Command::Resume { to } => self.key_of(to).into_iter().for_each(|key| self.resume(key)),
-            Command::Run(job) => {
-                if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
-                    tracing::error!("a job in a worker's turn panicked");
-                }
-            }
+            Command::Close { to, code, reason } => self.close_now(to, code, &reason),
+            Command::Run(job) => self.run_job(job),
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::Stop { .. } => {
+            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }
+    }
+
+    /// What the job asks for comes before what was asked for after the job.
+    fn run_job(&mut self, job: Box<dyn FnOnce(&mut Self) + Send>) {
+        let later = take_commands();
+        if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
+            tracing::error!("a job in a worker's turn panicked");
+        }
+        self.apply_commands();
+        put_back_commands(later);
     }
 
     fn send_command(&mut self, to: ConnectionId, message: &EncodedMessage, written: Option<Waiting>) {
@@ -259,6 +285,25 @@ impl Turn {
         if self.cork.len() > start {
             connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
             self.touch(key);
+        }
+    }
+
+    /// Sends a message too large to be worth a copy, right behind what waits.
+    #[cold]
+    pub(crate) fn send_large(&mut self, key: usize, opcode: Opcode, payload: &[u8]) {
+        self.write(key);
+        let mut frame = Vec::new();
+        encode_server_header(opcode, payload.len(), &mut frame);
+        let connection = &mut self.connections[key];
+        if !connection.output.is_empty() {
+            frame.extend_from_slice(payload);
+            connection.output.push_owned(frame);
+            return self.touch(key);
+        }
+        match connection.output.write_through(&mut connection.stream, &frame, payload) {
+            Ok(Written::All) => {}
+            Ok(Written::Blocked) => connection.blocked = true,
+            Err(_) => self.mark_lost(key),
         }
     }
 
@@ -373,6 +418,12 @@ impl Turn {
         if at < connection.scheduled {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);
+        }
+    }
+
+    fn close_now(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(key) = self.key_of(id) {
+            self.close_connection(key, Cause::Local, code, reason);
         }
     }
 

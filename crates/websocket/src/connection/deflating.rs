@@ -8,7 +8,7 @@ use super::{Closing, Connection};
 use crate::deflate::{Compression, Contexts, DeflateGrant, DeflateParams, DeflatePool};
 use crate::encoder::encode_frame;
 use crate::error::{ProtocolError, SendError};
-use crate::header::{self, ShortFrame};
+use crate::header::{self, WholeFrame};
 use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
 
@@ -59,7 +59,7 @@ impl Connection {
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
         if self.may_be_short()
-            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && let Some(frame) = WholeFrame::decode(input, self.role)
             && self.allows_short(frame)
         {
             return self.receive_short(frame, input);

@@ -10,7 +10,7 @@ use crate::close::CloseFrame;
 use crate::decoder::PartialFrame;
 use crate::encoder::encode_frame;
 use crate::error::ProtocolError;
-use crate::header::{self, Header, ShortFrame};
+use crate::header::{self, Header, WholeFrame};
 use crate::mask::Unmasked;
 use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
@@ -41,7 +41,7 @@ impl Connection {
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
         if self.may_be_short()
-            && let Some(frame) = ShortFrame::decode(input, self.role)
+            && let Some(frame) = WholeFrame::decode(input, self.role)
             && self.allows_short(frame)
         {
             return self.receive_short(frame, input);
@@ -57,7 +57,7 @@ impl Connection {
 
     /// Whether the limits allow this `frame`.
     #[inline]
-    pub(super) fn allows_short(&self, frame: ShortFrame) -> bool {
+    pub(super) fn allows_short(&self, frame: WholeFrame) -> bool {
         frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
     }
 
@@ -65,17 +65,17 @@ impl Connection {
     #[inline]
     pub(super) fn receive_short<'a>(
         &mut self,
-        frame: ShortFrame,
+        frame: WholeFrame,
         input: &'a mut [u8],
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        let payload = &mut input[ShortFrame::HEADER_BYTES..][..frame.payload_bytes];
+        let payload = &mut input[frame.header_bytes..][..frame.payload_bytes];
         let payload = frame.mask.apply(payload);
         let message = match frame.kind {
             MessageKind::Binary => Some(Received::Binary(Cow::Borrowed(payload.bytes()))),
             MessageKind::Text => payload.text().map(|text| Received::Text(Cow::Borrowed(text))),
         };
         match message {
-            Some(message) => Ok((ShortFrame::HEADER_BYTES + frame.payload_bytes, Some(message))),
+            Some(message) => Ok((frame.header_bytes + frame.payload_bytes, Some(message))),
             None => Err(self.break_off(ProtocolError::InvalidUtf8)),
         }
     }
