@@ -9,6 +9,7 @@ use crate::config::SocketOptions;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler};
 use crate::output::Output;
+use crate::pools::PoolId;
 use crate::server::Seat;
 use crate::stream::Stream;
 use crate::wheel::{NEVER, Tick};
@@ -54,6 +55,8 @@ pub(crate) struct Connection {
     /// Ticks of silence allowed while open.
     pub(crate) idle_ticks: Tick,
     pub(crate) phase: Phase,
+    /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
+    pub(crate) pool: Option<PoolId>,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -92,6 +95,7 @@ impl Connection {
             scheduled: NEVER,
             idle_ticks: NEVER,
             phase: Phase::Head,
+            pool: None,
             closing: None,
             asks_for_head: false,
             readable: false,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_frame_with};
 
 use crate::connection::Phase;
@@ -55,12 +56,32 @@ impl Context<'_> {
         self.turn.prepare();
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
+        if self.turn.connections[self.key].pool.is_some() {
+            return self.turn.send_compressed(self.key, message, Compression::Auto);
+        }
         if payload.len() >= LARGE_BYTES {
             self.turn.send_large(self.key, message.opcode(), payload);
             return Ok(());
         }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame(message.opcode(), payload, cork));
         Ok(())
+    }
+
+    /// Sends a message and says whether it is compressed, if that was agreed on: [`send`](Self::send) leaves it to the
+    /// message's size.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_with(&mut self, message: Message<'_>, compression: Compression) -> Result<(), SendError> {
+        self.turn.prepare();
+        self.turn.admit(self.key, message.as_bytes().len() + 10)?;
+        self.turn.send_compressed(self.key, message, compression)
+    }
+
+    /// Whether compression was agreed on.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.turn.connections[self.key].pool.is_some()
     }
 
     /// Sends a message that was framed before.
@@ -80,6 +101,12 @@ impl Context<'_> {
     pub fn send_text_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
         self.turn.prepare();
         self.turn.admit(self.key, 10)?;
+        if self.turn.connections[self.key].pool.is_some() {
+            let mut payload = Vec::new();
+            write(&mut payload);
+            let text = String::from_utf8_lossy(&payload);
+            return self.turn.send_compressed(self.key, Message::Text(&text), Compression::Auto);
+        }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())
     }

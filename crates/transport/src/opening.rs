@@ -169,6 +169,10 @@ impl Turn {
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
+        if let (Some((params, grant)), Some(config)) = (upgrade.deflate, upgrade.options.deflate) {
+            connection.protocol.set_deflate(params, grant);
+            connection.pool = Some(self.pools.find(config));
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;

@@ -146,7 +146,12 @@ impl Turn {
             if !connection.listens() {
                 break;
             }
-            let (step, received) = match connection.protocol.handle_input(&mut input[*used..], &mut self.cork) {
+            let rest = &mut input[*used..];
+            let taken = match connection.pool {
+                None => connection.protocol.handle_input(rest, &mut self.cork),
+                Some(id) => connection.protocol.handle_input_with(self.pools.get(id), rest, &mut self.cork),
+            };
+            let (step, received) = match taken {
                 Ok((0, _)) => break,
                 Ok(taken) => taken,
                 Err(error) => return Run::Failed(error),

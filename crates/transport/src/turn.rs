@@ -9,8 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use slab::Slab;
-use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_header};
+use wingbeat_websocket::deflate::Compression;
+use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_frame, encode_server_header};
 
 use crate::connection::{Connection, Phase, Waiting};
 use crate::context::Context;
@@ -19,8 +21,9 @@ use crate::handler::{Cause, Handler, Info};
 use crate::inbox::{
     Command, ConnectionId, WorkerId, Workers, has_commands, put_back_commands, take_command, take_commands,
 };
-use crate::message::EncodedMessage;
+use crate::message::{EncodedMessage, Message};
 use crate::output::{SHARED_FROM_BYTES, Written};
+use crate::pools::{PoolId, Pools};
 use crate::wheel::{Tick, Wheel};
 
 /// The cork is written out when it has grown beyond this, even in the middle of a turn.
@@ -28,6 +31,9 @@ const MAX_CORK_BYTES: usize = 1 << 20;
 
 /// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
 const CALLBACKS_PER_TURN: usize = 4096;
+
+/// Where in the cork a frame lies that goes to many.
+type Corked = Option<std::ops::Range<u32>>;
 
 /// The worker, in one of its turns.
 pub struct Turn {
@@ -43,6 +49,7 @@ pub struct Turn {
     pub(crate) now: Tick,
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
+    pub(crate) pools: Pools,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -75,25 +82,28 @@ impl Turn {
     }
 
     /// Sends to many connections of this worker, and says to how many. The frame is copied once for all of them; each
-    /// gets one write at the end of the turn, whatever else it is sent until then.
+    /// gets one write at the end of the turn, whatever else it is sent until then. Those that have agreed on compression
+    /// share a compressed frame in the same way.
     pub fn send_many(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: &EncodedMessage) -> usize {
         self.apply_commands();
-        let frame = message.as_frame();
-        if frame.len() >= SHARED_FROM_BYTES {
-            let each = ids.into_iter().filter(|&id| self.send_shared(id, message).is_ok());
-            return each.count();
-        }
-        let range = self.cork_frame(frame);
+        self.relieve_cork();
+        let mut plain = Corked::default();
         let mut sent = 0;
         for id in ids {
             let Some(key) = self.key_of(id) else { continue };
-            if self.admit(key, frame.len()).is_ok() {
-                self.connections[key].output.push_corked(range.clone(), 1);
-                self.touch(key);
-                sent += 1;
-            }
+            let result = match self.connections[key].pool {
+                None => self.send_frame(key, message.as_frame(), &mut plain),
+                Some(pool) => self.send_deflated(key, pool, message),
+            };
+            sent += usize::from(result.is_ok());
         }
         sent
+    }
+
+    /// How many messages this worker has compressed: a broadcast counts once for each window size.
+    #[must_use]
+    pub fn deflated_messages(&self) -> u64 {
+        self.pools.deflated_messages()
     }
 
     /// Tells the handler of a connection of this worker something, after the present callback.
@@ -121,6 +131,7 @@ impl Turn {
             now: 0,
             workers,
             id,
+            pools: Pools::default(),
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -252,11 +263,24 @@ impl Turn {
     }
 
     pub(crate) fn send_encoded(&mut self, key: usize, message: &EncodedMessage) -> Result<(), SendError> {
-        let frame = message.as_frame();
+        self.relieve_cork();
+        match self.connections[key].pool {
+            None => self.send_frame(key, message.as_frame(), &mut Corked::default()),
+            Some(pool) => self.send_deflated(key, pool, message),
+        }
+    }
+
+    /// Sends a frame that others may be sent, too: if it is small, `corked` says where in the cork it lies by then.
+    #[inline]
+    fn send_frame(&mut self, key: usize, frame: &Bytes, corked: &mut Corked) -> Result<(), SendError> {
         self.admit(key, frame.len())?;
         if frame.len() < SHARED_FROM_BYTES {
-            let range = self.cork_frame(frame);
-            self.connections[key].output.push_corked(range, 1);
+            let range = corked.get_or_insert_with(|| {
+                let start = self.cork.len() as u32;
+                self.cork.extend_from_slice(frame);
+                start..self.cork.len() as u32
+            });
+            self.connections[key].output.push_corked(range.clone(), 1);
         } else {
             self.connections[key].output.push_shared(frame.clone());
         }
@@ -264,11 +288,17 @@ impl Turn {
         Ok(())
     }
 
-    fn cork_frame(&mut self, frame: &[u8]) -> std::ops::Range<u32> {
-        self.relieve_cork();
-        let start = self.cork.len() as u32;
-        self.cork.extend_from_slice(frame);
-        start..self.cork.len() as u32
+    /// Sends the frame compressed for the connection's window, if that makes it smaller.
+    #[inline(never)]
+    fn send_deflated(&mut self, key: usize, pool: PoolId, message: &EncodedMessage) -> Result<(), SendError> {
+        let bits = self.connections[key].protocol.send_window_bits();
+        let deflated = bits.and_then(|bits| message.deflated(bits, self.pools.get(pool)));
+        let Some(frame) = deflated else {
+            return self.send_frame(key, message.as_frame(), &mut Corked::default());
+        };
+        self.send_frame(key, frame, &mut Corked::default())?;
+        self.connections[key].protocol.reset_deflater();
+        Ok(())
     }
 
     /// Appends to the cork what `write` writes, as the output of `key`.
@@ -286,6 +316,32 @@ impl Turn {
             connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
             self.touch(key);
         }
+    }
+
+    /// Sends a message to a connection that may have agreed on compression.
+    pub(crate) fn send_compressed(
+        &mut self,
+        key: usize,
+        message: Message<'_>,
+        compression: Compression,
+    ) -> Result<(), SendError> {
+        let Some(id) = self.connections[key].pool else {
+            let frame = |_: &mut Connection, cork: &mut Vec<u8>| {
+                encode_server_frame(message.opcode(), message.as_bytes(), cork);
+            };
+            self.write_corked(key, 1, frame);
+            return Ok(());
+        };
+        let start = self.cork.len();
+        let (connection, pool) = (&mut self.connections[key], self.pools.get(id));
+        let sent = match message {
+            Message::Text(text) => connection.protocol.send_text_with(text, compression, pool, &mut self.cork),
+            Message::Binary(bytes) => connection.protocol.send_binary_with(bytes, compression, pool, &mut self.cork),
+        };
+        sent.map_err(|_| SendError::Closed)?;
+        connection.output.push_corked(start as u32..self.cork.len() as u32, 1);
+        self.touch(key);
+        Ok(())
     }
 
     /// Sends a message too large to be worth a copy, right behind what waits.
