@@ -1,5 +1,6 @@
-//! The benchmarks: servers against each other, and the protocol core against other crates.
+//! The benchmarks: servers against each other, the protocol core against other crates and against its own past.
 
+use crate::guard;
 use crate::workspace::{Failure, Workspace};
 
 /// The protocol core is measured by a package of its own, which depends on what it is compared with.
@@ -10,6 +11,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool, F
     let (name, options) = arguments.split_first().ok_or_else(|| Failure("which benchmark?".into()))?;
     match name.as_str() {
         CODEC => codec(workspace, options),
+        "guard" if options == ["--update"] => guard::update(workspace).map(|()| true),
+        "guard" => guard::check(&workspace.aloud()).map(|_| true),
         "all" => {
             let are_good = servers(workspace, arguments)?;
             let options: Vec<_> = options.iter().filter(|option| *option == "--json").cloned().collect();

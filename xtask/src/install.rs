@@ -22,10 +22,20 @@ fn system_packages(workspace: &Workspace) -> Result<(), Failure> {
         ("python3-venv", answers("python3", &["-c", "import ensurepip, venv"])),
         ("nodejs", answers("node", &["--version"])),
         ("npm", answers("npm", &["--version"])),
+        ("valgrind", answers("valgrind", &["--version"])),
     ]
     .into_iter()
     .filter_map(|(package, there)| (!there).then_some(package))
     .collect();
+    apt_packages(workspace, &missing)
+}
+
+/// What counts instructions.
+pub(crate) fn valgrind(workspace: &Workspace) -> Result<(), Failure> {
+    if answers("valgrind", &["--version"]) { Ok(()) } else { apt_packages(workspace, &["valgrind"]) }
+}
+
+fn apt_packages(workspace: &Workspace, missing: &[&str]) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -36,7 +46,7 @@ fn system_packages(workspace: &Workspace) -> Result<(), Failure> {
         command
     };
     workspace.run(apt().args(["update", "-q"])).map_err(help)?;
-    workspace.run(apt().args(["install", "-q", "-y", "--no-install-recommends"]).args(&missing))?;
+    workspace.run(apt().args(["install", "-q", "-y", "--no-install-recommends"]).args(missing))?;
     Ok(())
 }
 

@@ -1,9 +1,11 @@
-//! The project's chores, as one command: `cargo xtask test | spec | conformance | bench`.
+//! The project's chores, as one command: `cargo xtask test | spec | fuzz | conformance | bench`.
 
 mod autobahn;
 mod bench;
 mod conformance;
 mod dependencies;
+mod fuzz;
+mod guard;
 mod install;
 mod report;
 mod server;
@@ -45,9 +47,18 @@ enum Chore {
     /// Holds Wingbeat against the suites and clients of others.
     #[command(subcommand)]
     Conformance(conformance::Suite),
+    /// Gives bytes of chance to what reads the bytes of strangers.
+    Fuzz {
+        /// Only these targets; see fuzz/fuzz_targets.
+        #[arg(value_name = "TARGET")]
+        only: Vec<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Runs a benchmark and prints a table, or one JSON object a line.
     Bench {
-        /// Which one, and what it takes: codec, or those that `help` names.
+        /// Which one, and what it takes: codec, guard, or those that `help` names.
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
@@ -80,6 +91,11 @@ fn run(chore: Chore) -> Result<bool, Failure> {
         }
         Chore::Conformance(suite) => {
             let tally = suite.run(&workspace.aloud())?;
+            println!("{tally}");
+            Ok(tally.failed == 0)
+        }
+        Chore::Fuzz { only, seconds } => {
+            let tally = fuzz::run(&workspace.aloud(), seconds, &only)?;
             println!("{tally}");
             Ok(tally.failed == 0)
         }

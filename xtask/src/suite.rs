@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::tally::Tally;
 use crate::workspace::{Failure, Workspace};
-use crate::{autobahn, conformance, dependencies, install, spec};
+use crate::{autobahn, conformance, dependencies, fuzz, guard, install, spec};
 
 /// One thing that is checked.
 pub(crate) struct Step {
@@ -25,12 +25,18 @@ pub(crate) const STEPS: &[Step] = &[
         run: dependencies::check,
     },
     Step { name: "spec", about: "each row of the specifications has a test that bears its name", run: spec::check_all },
-    Step { name: "install", about: "a browser, Python's venv, npm packages, Autobahn", run: install::all },
+    Step { name: "install", about: "a browser, Python's venv, valgrind, npm packages, Autobahn", run: install::all },
     Step { name: "clippy", about: "no warning, all targets, all features", run: clippy },
     Step { name: "features", about: "builds without default features", run: no_features },
     Step { name: "doc", about: "the documentation builds without a warning", run: documentation },
     Step { name: "test", about: "unit and integration tests, the layering among them", run: tests },
     Step { name: "doctest", about: "the examples in the documentation", run: doc_tests },
+    Step {
+        name: "fuzz",
+        about: "ten seconds of each fuzz target; without a nightly toolchain their seeds",
+        run: |workspace| fuzz::run(workspace, 10, &[]),
+    },
+    Step { name: "guard", about: "the instructions that hot functions take", run: guard::check },
     Step { name: "client", about: "the browser client's types and its own tests", run: conformance::client },
     Step {
         name: "transcripts",

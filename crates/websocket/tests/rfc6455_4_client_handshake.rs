@@ -100,10 +100,15 @@ fn ws_h2_h3_the_request_is_one_our_server_accepts() {
 
 #[test]
 fn ws_h4_the_key_is_the_one_given() {
-    let request = ClientHandshake::new(&WebSocketUri::parse("ws://h").unwrap(), [0xFF; 16], ClientOptions::default());
-    let request = String::from_utf8(request.unwrap().request().to_vec()).unwrap();
-    // 24 characters whose last data character is one of AQgw (erratum 3150).
-    assert!(request.contains("\r\nSec-WebSocket-Key: /////////////////////w==\r\n"), "{request}");
+    for (key, text) in [
+        // 24 characters whose last data character is one of AQgw (erratum 3150).
+        ([0xFF; 16], "/////////////////////w=="),
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], "AAECAwQFBgcICQoLDA0ODw=="),
+    ] {
+        let request = ClientHandshake::new(&WebSocketUri::parse("ws://h").unwrap(), key, ClientOptions::default());
+        let request = String::from_utf8(request.unwrap().request().to_vec()).unwrap();
+        assert!(request.contains(&format!("\r\nSec-WebSocket-Key: {text}\r\n")), "{request}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Connection {
     /// (§7.1.7).
     ///
     /// Where permessage-deflate has been agreed on, use `handle_input_with`: this makes all that inflating takes anew for
-    /// each compressed message.
+    /// each compressed message, and limits ratios as by default.
     ///
     /// # Errors
     ///
