@@ -7,7 +7,7 @@ use std::time::Duration;
 use support::client::{http, upgrade};
 use support::{Client, SECRET, TestServer, serve, serve_with};
 use wingbeat_channels::token::Tokens;
-use wingbeat_channels::{CheckOrigin, MountOptions};
+use wingbeat_channels::{CheckOrigin, DeflateConfig, MountOptions};
 
 /// Status and body of an answer.
 fn ask(server: &TestServer, request: &str) -> (u16, String) {
@@ -121,6 +121,26 @@ fn ch_c19_c26_c27_origins_and_subprotocols() {
     check(&any, target, "origin: http://evil.example\r\n", 101, "");
     let answer = http(server.running.local_addr(), &upgrade(target, "sec-websocket-protocol: phoenix, x\r\n"));
     assert!(!answer.to_lowercase().contains("sec-websocket-protocol"), "{answer}");
+}
+
+#[test]
+fn ch_c32_compression_if_the_mount_and_the_client_want_it() {
+    let target = "/socket/websocket?vsn=2.0.0";
+    let server = serve();
+    let (_, head) = Client::connect_deflating(server.running.local_addr(), target);
+    assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "off by default: {head}");
+    let server = serve_with(1, MountOptions::default().with_compress(DeflateConfig::DEFAULT));
+    let (mut compressed, head) = Client::connect_deflating(server.running.local_addr(), target);
+    assert!(head.contains("permessage-deflate; server_no_context_takeover; client_no_context_takeover"), "{head}");
+    let mut plain = server.connect();
+    compressed.join("1", "room:a");
+    plain.join("1", "room:a");
+    let said = "wing beat ".repeat(1000);
+    compressed.send(&format!(r#"["1","2","room:a","shout",{{"said":"{said}"}}]"#));
+    let broadcast = format!(r#"[null,null,"room:a","shout",{{"said":"{said}"}}]"#);
+    assert_eq!(plain.recv(), broadcast);
+    assert_eq!(compressed.recv(), broadcast);
+    assert_eq!(compressed.inflated(), 1);
 }
 
 #[test]

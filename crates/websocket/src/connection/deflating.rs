@@ -58,11 +58,11 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        if self.may_be_short()
+        if self.may_be_whole()
             && let Some(frame) = WholeFrame::decode(input, self.role)
-            && self.allows_short(frame)
+            && self.allows_whole(frame)
         {
-            return self.receive_short(frame, input);
+            return self.take_whole(frame, input);
         }
         self.handle_any_with(pool, input, output)
     }

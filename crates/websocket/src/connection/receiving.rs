@@ -40,30 +40,30 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        if self.may_be_short()
+        if self.may_be_whole()
             && let Some(frame) = WholeFrame::decode(input, self.role)
-            && self.allows_short(frame)
+            && self.allows_whole(frame)
         {
-            return self.receive_short(frame, input);
+            return self.take_whole(frame, input);
         }
         self.handle_any(input, output)
     }
 
     /// Whether a message in one frame may come now.
     #[inline]
-    pub(super) fn may_be_short(&self) -> bool {
+    pub(super) fn may_be_whole(&self) -> bool {
         !self.is_gathering() && matches!(self.closing, Closing::Open | Closing::Sent)
     }
 
     /// Whether the limits allow this `frame`.
     #[inline]
-    pub(super) fn allows_short(&self, frame: WholeFrame) -> bool {
+    pub(super) fn allows_whole(&self, frame: WholeFrame) -> bool {
         frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
     }
 
     /// Takes the `frame` at the front of `input`.
     #[inline]
-    pub(super) fn receive_short<'a>(
+    pub(super) fn take_whole<'a>(
         &mut self,
         frame: WholeFrame,
         input: &'a mut [u8],
@@ -80,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// As [`handle_input`](Self::handle_input), for all that is not a short message in one frame.
+    /// As [`handle_input`](Self::handle_input), for all that is not a message in one frame.
     #[inline(never)]
     fn handle_any<'a>(
         &mut self,
