@@ -70,7 +70,8 @@ fn a_rate_is_kept_and_latency_counts_from_the_intended_time() {
     let pace = Pace { window: 1, duration: Duration::from_millis(500), rate: Some(1000.0) };
     let load = EchoLoad { path: "/".into(), size: 20, payload: Payload::Binary, connections: 10, pace };
     let report = load.run(&target).expect("the load runs");
-    assert!((500.0..1100.0).contains(&report.rate), "{report}");
+    // Without a rate it would be a hundred times as much; a stall may fall into the run, or be made up for in it.
+    assert!((300.0..2000.0).contains(&report.rate), "{report}");
     assert!(report.latency.expect("window 1").p50 > 1.0, "{report}");
 }
 

@@ -42,7 +42,7 @@ for (const [size, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
       await ada.page.getByRole("alert").getByText(/who you are/).waitFor();
       await check("door-error");
 
-      await ada.enter("Ada, Countess of Lovelace");
+      await ada.enter("Ada, Countess Lovelace");
       await check("empty");
 
       const bert = await Character.arrive(browser, server.url, { viewport: WIDE });

@@ -7,7 +7,7 @@ use crate::tally::Tally;
 use crate::workspace::Failure;
 
 /// How many lines of a failed step are shown; its end says most.
-const SHOWN_LINES: usize = 200;
+const SHOWN_LINES: usize = 300;
 
 /// What has been run so far.
 #[derive(Default)]

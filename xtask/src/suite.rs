@@ -88,7 +88,8 @@ fn tests(workspace: &Workspace) -> Result<Tally, Failure> {
     let (nextest, _) = workspace.try_run(&mut workspace.cargo(["nextest", "--version"]))?;
     let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test", "--all-targets"] };
     let arguments = ["--workspace", "--all-features", "--locked", "--no-fail-fast"];
-    let output = workspace.run(workspace.cargo(runner).args(arguments))?;
+    // Without backtraces the end of the output shows every test that failed.
+    let output = workspace.run(workspace.cargo(runner).args(arguments).env("RUST_BACKTRACE", "0"))?;
     Ok(Tally::of(&output))
 }
 

@@ -1,6 +1,6 @@
 //! `GET /echo`: a raw WebSocket that says back what it hears, for suites that test frames.
 
-use wingbeat_transport::{CheckOrigin, Context, Handler, Message, Server, SocketOptions};
+use wingbeat_transport::{CheckOrigin, Context, DeflateConfig, Handler, Message, Server, SocketOptions};
 use wingbeat_websocket::Limits;
 
 /// The largest message, and the largest frame. Suites send 16 MiB.
@@ -29,6 +29,7 @@ pub(super) fn mount(server: Server) -> Server {
     let options = SocketOptions::default()
         .with_limits(limits)
         .with_idle_timeout(None)
+        .with_deflate(DeflateConfig::DEFAULT.with_server_takeover(true).with_client_takeover(true))
         .with_max_output(2 * MAX_BYTES, MAX_WAITING)
         .with_check_origin(CheckOrigin::Any);
     server.handler("/echo", options, |_| Ok(Echo))

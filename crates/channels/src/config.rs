@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wingbeat_transport::{self as transport, CheckOrigin};
+use wingbeat_transport::{self as transport, CheckOrigin, DeflateConfig};
 use wingbeat_websocket::{CloseCode, Limits};
 
 use crate::channel::actor::DEFAULT_GRACE;
@@ -131,6 +131,9 @@ pub struct MountOptions {
     pub join_timeout: Duration,
     /// What callbacks get when their channel has to end. Default: 5 s. Then they are dropped.
     pub shutdown_grace: Duration,
+    /// How messages are compressed where the client offers it (row C32). Default: `None`, not at all. A broadcast is
+    /// compressed once for all that get it.
+    pub compress: Option<DeflateConfig>,
     /// Answers a connection that was refused with a reason. Default: 403 without a body.
     pub error_handler: Option<ErrorHandler>,
 }
@@ -147,6 +150,7 @@ impl Default for MountOptions {
             max_mailbox_bytes: 1 << 20,
             join_timeout: Duration::from_secs(30),
             shutdown_grace: DEFAULT_GRACE,
+            compress: None,
             error_handler: None,
         }
     }
@@ -181,6 +185,12 @@ impl MountOptions {
     #[must_use]
     pub fn with_max_frame_bytes(self, max_frame_bytes: usize) -> Self {
         Self { max_frame_bytes, ..self }
+    }
+
+    /// Compresses messages where the client offers it.
+    #[must_use]
+    pub fn with_compress(self, compress: DeflateConfig) -> Self {
+        Self { compress: Some(compress), ..self }
     }
 
     /// Sets how many channels a client may join (row R12).
@@ -225,7 +235,11 @@ impl MountOptions {
     pub(crate) fn to_transport(&self) -> transport::SocketOptions {
         let limits =
             Limits::DEFAULT.with_max_frame_bytes(self.max_frame_bytes).with_max_message_bytes(self.max_frame_bytes);
-        transport::SocketOptions::default()
+        let options = match self.compress {
+            Some(deflate) => transport::SocketOptions::default().with_deflate(deflate),
+            None => transport::SocketOptions::default(),
+        };
+        options
             .with_limits(limits)
             .with_idle_timeout(self.idle_timeout)
             // As Bandit does; phoenix.js stays away after 1000.

@@ -38,4 +38,4 @@ pub use refusal::Refusal;
 pub use router::Routes;
 pub use socket::{ConnectInfo, Socket};
 pub use wingbeat_phoenix::{IntoPayload, Payload, PayloadError, RawEvent, Topic};
-pub use wingbeat_transport::{CheckOrigin, NotFound, OriginPattern, not_found};
+pub use wingbeat_transport::{CheckOrigin, DeflateConfig, NotFound, OriginPattern, not_found};

@@ -111,13 +111,13 @@ fn accept<S: Socket>(head: &http::request::Parts, newcomer: Newcomer<S>) -> Answ
     if let Some(why) = crate::handshake::refusal(&head.headers) {
         return respond(StatusCode::BAD_REQUEST, &why);
     }
-    // What Phoenix lets pass and RFC 6455 does not: a key that is none, two hosts, a body.
-    let response = match UpgradeRequest::parse(head).and_then(|upgrade| upgrade.accept(None)) {
-        Ok(response) => response,
-        Err(error) => return respond(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
     let options = newcomer.mounted.socket_options.clone();
-    Answer::Upgrade(Upgrade { response, handler: Box::new(Multiplexer::new(newcomer)), options })
+    let handler = Box::new(Multiplexer::new(newcomer));
+    // What Phoenix lets pass and RFC 6455 does not: a key that is none, two hosts, a body.
+    match UpgradeRequest::parse(head).and_then(|request| Upgrade::accept(request, None, handler, options)) {
+        Ok(upgrade) => Answer::Upgrade(upgrade),
+        Err(error) => respond(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
 }
 
 /// The query, overruled by the path's variables (row C3).

@@ -7,7 +7,7 @@ use std::time::Duration;
 use support::client::{http, upgrade};
 use support::{Client, SECRET, TestServer, serve, serve_with};
 use wingbeat_channels::token::Tokens;
-use wingbeat_channels::{CheckOrigin, MountOptions};
+use wingbeat_channels::{CheckOrigin, DeflateConfig, MountOptions};
 
 /// Status and body of an answer.
 fn ask(server: &TestServer, request: &str) -> (u16, String) {
@@ -124,6 +124,26 @@ fn ch_c19_c26_c27_origins_and_subprotocols() {
 }
 
 #[test]
+fn ch_c32_compression_if_the_mount_and_the_client_want_it() {
+    let target = "/socket/websocket?vsn=2.0.0";
+    let server = serve();
+    let (_, head) = Client::connect_deflating(server.running.local_addr(), target);
+    assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "off by default: {head}");
+    let server = serve_with(1, MountOptions::default().with_compress(DeflateConfig::DEFAULT));
+    let (mut compressed, head) = Client::connect_deflating(server.running.local_addr(), target);
+    assert!(head.contains("permessage-deflate; server_no_context_takeover; client_no_context_takeover"), "{head}");
+    let mut plain = server.connect();
+    compressed.join("1", "room:a");
+    plain.join("1", "room:a");
+    let said = "wing beat ".repeat(1000);
+    compressed.send(&format!(r#"["1","2","room:a","shout",{{"said":"{said}"}}]"#));
+    let broadcast = format!(r#"[null,null,"room:a","shout",{{"said":"{said}"}}]"#);
+    assert_eq!(plain.recv(), broadcast);
+    assert_eq!(compressed.recv(), broadcast);
+    assert_eq!(compressed.inflated(), 1);
+}
+
+#[test]
 fn ch_c33_frames_over_the_limit() {
     let server = serve_with(1, MountOptions::default().with_max_frame_bytes(100));
     let mut client = server.connect();
@@ -133,7 +153,7 @@ fn ch_c33_frames_over_the_limit() {
 
 #[test]
 fn ch_c34_idle_clients_are_closed() {
-    let server = serve_with(1, MountOptions::default().with_idle_timeout(Some(Duration::from_millis(300))));
+    let server = serve_with(1, MountOptions::default().with_idle_timeout(Some(Duration::from_secs(1))));
     let mut client = server.connect();
     client.join("1", "room:a");
     assert_eq!(client.recv(), "close 1002");

@@ -84,6 +84,29 @@ fn ch_r11_r12_limit_of_channels() {
 }
 
 #[test]
+fn ch_r11_channels_that_still_terminate_count() {
+    let server = serve_with(1, MountOptions::default().with_max_channels(1));
+    let mut client = server.connect();
+    let ok = r#"["1","1","room:slow_end","phx_reply",{"response":{},"status":"ok"}]"#;
+    client.check(r#"["1","1","room:slow_end","phx_join",{"fast":1}]"#, &[ok]);
+    client.check(r#"["1","1","room:slow_end","phx_leave",{}]"#, &[ok, r#"["1","1","room:slow_end","phx_close",{}]"#]);
+    client.check(
+        r#"["2","2","room:a","phx_join",{}]"#,
+        &[r#"["2","2","room:a","phx_reply",{"response":{"reason":"too many channels joined"},"status":"error"}]"#],
+    );
+    server.open_gate(1);
+    assert_eq!(server.logged(), "room:slow_end left");
+    // Logged is the last thing it does before it is gone.
+    let joined = |answer: &str| answer.contains("ok");
+    while !joined(&{
+        client.send(r#"["3","3","room:a","phx_join",{}]"#);
+        client.recv()
+    }) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn ch_r11_the_default_limit_is_100() {
     let server = serve();
     let mut client = server.connect();

@@ -42,6 +42,12 @@ impl From<&str> for Topic {
     }
 }
 
+impl From<String> for Topic {
+    fn from(topic: String) -> Self {
+        Self(topic.into())
+    }
+}
+
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,5 +1,7 @@
 //! How a connection ends: the closing handshake (RFC 6455 §7), failures, silence, and the loss of the socket.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 
 use crate::connection::Phase;
@@ -64,7 +66,10 @@ impl Turn {
 
     fn tell_closed(&mut self, key: usize, closed: Closed) {
         self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
-        self.connections[key].handler = None;
+        let handler = self.connections[key].handler.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
+            tracing::error!("a handler panicked while it was dropped");
+        }
     }
 
     /// Looks at every connection whose slot has come up.
@@ -95,6 +100,11 @@ impl Turn {
             Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
             Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
             Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),
+            // It is we who do not listen, not the peer who is silent.
+            Phase::Open if self.connections[key].is_kept_waiting() => {
+                let deadline = self.now.saturating_add(self.connections[key].idle_ticks);
+                self.set_deadline(key, deadline);
+            }
             Phase::Open => {
                 let code = self.connections[key].options.idle_close;
                 self.close_connection(key, Cause::Idle, code, "");

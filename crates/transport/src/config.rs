@@ -1,8 +1,10 @@
 //! Every limit and timeout of this layer, with its default.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use wingbeat_websocket::deflate::{DeflateBudget, DeflateConfig};
 use wingbeat_websocket::{CloseCode, Limits};
 
 use crate::origin::CheckOrigin;
@@ -86,9 +88,18 @@ pub struct SocketOptions {
     pub max_output_bytes: usize,
     /// Messages that may wait for a peer that does not read. Default: 1,024. Beyond it: Close 1013.
     pub max_output_messages: usize,
+    /// How messages are compressed where the client offers permessage-deflate (RFC 7692). Default: `None`, not at all;
+    /// read [`Compression::Never`](crate::Compression::Never) before secrets go into compressed messages.
+    pub deflate: Option<DeflateConfig>,
+    /// Memory of all connections with context takeover together; who finds none left is connected without takeover.
+    /// Default: one budget of 256 MiB for the whole process.
+    pub deflate_budget: Arc<DeflateBudget>,
     /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
     pub check_origin: CheckOrigin,
 }
+
+/// What connections with context takeover may hold where no mount says otherwise.
+static DEFLATE_BUDGET: LazyLock<Arc<DeflateBudget>> = LazyLock::new(|| Arc::new(DeflateBudget::new(256 << 20)));
 
 impl Default for SocketOptions {
     fn default() -> Self {
@@ -99,6 +110,8 @@ impl Default for SocketOptions {
             close_timeout: Duration::from_secs(5),
             max_output_bytes: 1 << 20,
             max_output_messages: 1024,
+            deflate: None,
+            deflate_budget: DEFLATE_BUDGET.clone(),
             check_origin: CheckOrigin::SameHost,
         }
     }
@@ -133,6 +146,18 @@ impl SocketOptions {
     #[must_use]
     pub fn with_max_output(self, max_output_bytes: usize, max_output_messages: usize) -> Self {
         Self { max_output_bytes, max_output_messages, ..self }
+    }
+
+    /// Compresses messages where the client offers it.
+    #[must_use]
+    pub fn with_deflate(self, deflate: DeflateConfig) -> Self {
+        Self { deflate: Some(deflate), ..self }
+    }
+
+    /// Sets the memory that connections with context takeover may hold together.
+    #[must_use]
+    pub fn with_deflate_budget(self, deflate_budget: Arc<DeflateBudget>) -> Self {
+        Self { deflate_budget, ..self }
     }
 
     /// Sets who may open a connection from a browser.

@@ -9,6 +9,7 @@ use crate::config::SocketOptions;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler};
 use crate::output::Output;
+use crate::pools::PoolId;
 use crate::server::Seat;
 use crate::stream::Stream;
 use crate::wheel::{NEVER, Tick};
@@ -54,6 +55,8 @@ pub(crate) struct Connection {
     /// Ticks of silence allowed while open.
     pub(crate) idle_ticks: Tick,
     pub(crate) phase: Phase,
+    /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
+    pub(crate) pool: Option<PoolId>,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -92,6 +95,7 @@ impl Connection {
             scheduled: NEVER,
             idle_ticks: NEVER,
             phase: Phase::Head,
+            pool: None,
             closing: None,
             asks_for_head: false,
             readable: false,
@@ -119,6 +123,11 @@ impl Connection {
     #[inline]
     pub(crate) fn listens(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing) && !self.paused && self.has_room()
+    }
+
+    /// Whether the peer has said something that the application does not want to hear yet.
+    pub(crate) fn is_kept_waiting(&self) -> bool {
+        self.paused && (self.readable || self.left_over)
     }
 
     /// Keeps input that could not be used up now. More than an unfinished head or frame there is only after a pause.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_frame_with};
 
 use crate::connection::Phase;
@@ -10,6 +11,9 @@ use crate::handler::Cause;
 use crate::inbox::{ConnectionHandle, ConnectionId};
 use crate::message::{EncodedMessage, Message};
 use crate::turn::Turn;
+
+/// Payloads from this size on are written from where they lie, at once.
+const LARGE_BYTES: usize = 64 << 10;
 
 /// One connection, in a callback of its handler; and through it the worker.
 pub struct Context<'a> {
@@ -52,8 +56,32 @@ impl Context<'_> {
         self.turn.prepare();
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
+        if self.turn.connections[self.key].pool.is_some() {
+            return self.turn.send_compressed(self.key, message, Compression::Auto);
+        }
+        if payload.len() >= LARGE_BYTES {
+            self.turn.send_large(self.key, message.opcode(), payload);
+            return Ok(());
+        }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame(message.opcode(), payload, cork));
         Ok(())
+    }
+
+    /// Sends a message and says whether it is compressed, if that was agreed on: [`send`](Self::send) leaves it to the
+    /// message's size.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_with(&mut self, message: Message<'_>, compression: Compression) -> Result<(), SendError> {
+        self.turn.prepare();
+        self.turn.admit(self.key, message.as_bytes().len() + 10)?;
+        self.turn.send_compressed(self.key, message, compression)
+    }
+
+    /// Whether compression was agreed on.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.turn.connections[self.key].pool.is_some()
     }
 
     /// Sends a message that was framed before.
@@ -73,6 +101,12 @@ impl Context<'_> {
     pub fn send_text_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
         self.turn.prepare();
         self.turn.admit(self.key, 10)?;
+        if self.turn.connections[self.key].pool.is_some() {
+            let mut payload = Vec::new();
+            write(&mut payload);
+            let text = String::from_utf8_lossy(&payload);
+            return self.turn.send_compressed(self.key, Message::Text(&text), Compression::Auto);
+        }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())
     }
@@ -84,7 +118,8 @@ impl Context<'_> {
     }
 
     /// Stops reading from the peer, messages already read included, until [`resume`](Self::resume): TCP then slows the
-    /// peer down. The idle timeout goes on. Does nothing once a Close is out, for its answer must be read.
+    /// peer down. What waits unread
+    /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
         if self.is_open() {
             self.turn.connections[self.key].paused = true;

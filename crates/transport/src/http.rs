@@ -4,6 +4,7 @@
 //! worker.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
 
-use crate::inbox::{Command, WorkerId};
+use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Request, Upgrade};
+use crate::opening::{ask, poll_answer};
 use crate::server::{Seat, Shared, refusal};
 use crate::stream::Stream;
 
@@ -52,7 +54,7 @@ pub(crate) struct Http<S> {
 
 impl<S> Http<S> {
     /// Serves `stream` until it ends, is upgraded, or the server stops.
-    pub(crate) async fn serve<B>(self, stream: std::net::TcpStream, early: Bytes, seat: Seat)
+    pub(crate) async fn serve<B>(self, stream: std::net::TcpStream, early: Bytes, seat: HttpSeat)
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
@@ -71,10 +73,14 @@ impl<S> Http<S> {
                 let mut request = http::Request::from_parts(head.clone(), body);
                 let (scheme, workers) = (http::uri::Scheme::HTTP, shared.workers.clone());
                 let asked = Request { head, peer_addr, scheme, path_params, workers };
-                let answer = mount.handle_request(asked);
-                let response = match settle(answer).await {
-                    Settled::Respond(response) => response.map(Full::new),
-                    Settled::Upgrade(upgrade) => {
+                let within = shared.config.handshake_timeout;
+                let response = match tokio::time::timeout(within, settle(ask(mount, asked))).await {
+                    Err(_) => {
+                        let late = "the request was not decided in time";
+                        refusal(http::StatusCode::SERVICE_UNAVAILABLE, late).map(Full::new)
+                    }
+                    Ok(Settled::Respond(response)) => response.map(Full::new),
+                    Ok(Settled::Upgrade(upgrade)) => {
                         let response = clone_head(&upgrade.response).map(|()| Full::default());
                         let seat = seat.lock().expect("no one panics with it").take();
                         let upgrading = hyper::upgrade::on(&mut request);
@@ -110,6 +116,28 @@ fn log_end(result: hyper::Result<()>) {
     }
 }
 
+/// The seat of a connection that hyper serves. Its worker does not end before it.
+pub(crate) struct HttpSeat {
+    seat: Option<Seat>,
+    inbox: Inbox,
+}
+
+impl HttpSeat {
+    pub(crate) fn new(seat: Seat, inbox: Inbox) -> Self {
+        Self { seat: Some(seat), inbox }
+    }
+
+    pub(crate) fn take(mut self) -> Option<Seat> {
+        self.seat.take()
+    }
+}
+
+impl Drop for HttpSeat {
+    fn drop(&mut self) {
+        let _ = self.inbox.post_always(Command::HttpEnded);
+    }
+}
+
 enum Settled {
     Respond(http::Response<Bytes>),
     Upgrade(Upgrade),
@@ -120,7 +148,7 @@ async fn settle(mut answer: Answer) -> Settled {
         match answer {
             Answer::Respond(response) => return Settled::Respond(response),
             Answer::Upgrade(upgrade) => return Settled::Upgrade(upgrade),
-            Answer::Later(future) => answer = future.await,
+            Answer::Later(mut future) => answer = poll_fn(|cx| poll_answer(&mut future, cx)).await,
         }
     }
 }
@@ -138,15 +166,17 @@ async fn come_back(
     upgrade: Upgrade,
     shared: Arc<Shared>,
     worker: WorkerId,
-    seat: Option<Seat>,
+    seat: Option<HttpSeat>,
 ) {
     let Ok(upgraded) = upgrading.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Rewound>>() else { return };
     let Some(seat) = seat else { return };
-    let stream = parts.io.into_inner().stream;
+    // What hyper has read and not used, and what it was given to read and has not.
+    let Rewound { early, stream } = parts.io.into_inner();
+    let early = [parts.read_buf, early].concat();
     let Ok(stream) = stream.into_std() else { return };
     let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
-    let command = Command::Adopt { stream, early: parts.read_buf, upgrade, seat };
+    let command = Command::Adopt { stream, early, upgrade, seat };
     let _ = shared.workers.inbox(worker).post_always(command);
 }
 

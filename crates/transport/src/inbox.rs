@@ -10,16 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::Waiting;
 use crate::error::SendError;
 use crate::handler::Info;
+use crate::http::HttpSeat;
 use crate::message::EncodedMessage;
 use crate::mount::{Answer, Upgrade};
-use crate::server::Seat;
 use crate::stream::Stream;
 use crate::turn::Turn;
 
@@ -56,9 +55,9 @@ pub(crate) enum Command {
     Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
     Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
     Info { to: ConnectionId, info: Info },
-    Resume { to: ConnectionId },
     Decide { to: ConnectionId, answer: Answer },
-    Adopt { stream: Stream, early: Bytes, upgrade: Upgrade, seat: Seat },
+    Adopt { stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: HttpSeat },
+    HttpEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
     Stop { code: CloseCode, reason: Box<str>, by: Instant },
 }
@@ -88,13 +87,35 @@ impl Drop for InTurn {
     }
 }
 
+/// Whether a command was given inside the present turn.
+#[inline]
+pub(crate) fn has_commands() -> bool {
+    HAS_COMMANDS.get()
+}
+
 /// The next command given inside the present turn.
 #[inline]
 pub(crate) fn take_command() -> Option<Command> {
-    if !HAS_COMMANDS.get() {
+    if !has_commands() {
         return None;
     }
     take_first()
+}
+
+/// All commands given inside the present turn.
+pub(crate) fn take_commands() -> VecDeque<Command> {
+    if !HAS_COMMANDS.replace(false) {
+        return VecDeque::new();
+    }
+    COMMANDS.take()
+}
+
+/// Gives back what [`take_commands`] took, once nothing was given before it any more.
+pub(crate) fn put_back_commands(later: VecDeque<Command>) {
+    if !later.is_empty() {
+        COMMANDS.set(later);
+        HAS_COMMANDS.set(true);
+    }
 }
 
 #[cold]

@@ -1,7 +1,10 @@
 //! Messages as a handler sees them, and messages framed once for many connections.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
-use wingbeat_websocket::{Opcode, encode_server_frame};
+use wingbeat_websocket::deflate::{DeflateConfig, DeflatePool};
+use wingbeat_websocket::{MessageKind, Opcode, encode_server_header};
 
 /// A complete message, borrowed from the worker's read buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,24 @@ impl<'a> Message<'a> {
 }
 
 /// A message with its frame header, encoded once and shared by all that receive it; a clone is a reference count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Where receivers have agreed on compression it is compressed once for each window size, when the first of them is sent
+/// it, and shared just as well.
+#[derive(Clone, Debug)]
 pub struct EncodedMessage {
-    frame: Bytes,
+    shared: Arc<Shared>,
 }
+
+#[derive(Debug)]
+struct Shared {
+    frame: Bytes,
+    header_bytes: usize,
+    /// By window bits; `None` within: it is sent as it is.
+    deflated: OnceLock<Box<[OnceLock<Option<Bytes>>; WINDOWS]>>,
+}
+
+const MIN_WINDOW_BITS: u8 = DeflateConfig::MIN_WINDOW_BITS;
+const WINDOWS: usize = (DeflateConfig::MAX_WINDOW_BITS - MIN_WINDOW_BITS) as usize + 1;
 
 impl EncodedMessage {
     /// Frames a text message.
@@ -54,14 +71,29 @@ impl EncodedMessage {
     pub fn new(message: Message<'_>) -> Self {
         let payload = message.as_bytes();
         let mut frame = Vec::with_capacity(payload.len() + 10);
-        encode_server_frame(message.opcode(), payload, &mut frame);
-        Self { frame: frame.into() }
+        encode_server_header(message.opcode(), payload.len(), &mut frame);
+        let header_bytes = frame.len();
+        frame.extend_from_slice(payload);
+        Self { shared: Arc::new(Shared { frame: frame.into(), header_bytes, deflated: OnceLock::new() }) }
     }
 
     /// The frame: header and payload.
     #[must_use]
     pub fn as_frame(&self) -> &Bytes {
-        &self.frame
+        &self.shared.frame
+    }
+
+    /// The frame for those that inflate with a window of `bits`; the plain one if compression does not pay.
+    pub(crate) fn deflated(&self, bits: u8, pool: &mut DeflatePool) -> Option<&Bytes> {
+        let windows = self.shared.deflated.get_or_init(Box::default);
+        let deflated = windows.get(usize::from(bits.checked_sub(MIN_WINDOW_BITS)?))?;
+        let deflate = || {
+            let (header, payload) = self.shared.frame.split_at(self.shared.header_bytes);
+            let kind = if header[0] & 0x0F == Opcode::Text as u8 { MessageKind::Text } else { MessageKind::Binary };
+            let mut frame = Vec::new();
+            pool.encode_server_frame(kind, payload, bits, &mut frame).then(|| frame.into())
+        };
+        deflated.get_or_init(deflate).as_ref()
     }
 }
 

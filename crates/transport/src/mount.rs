@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
+use wingbeat_websocket::deflate::{DeflateGrant, DeflateParams};
+use wingbeat_websocket::handshake::{HandshakeError, UpgradeRequest};
 
 use crate::config::SocketOptions;
 use crate::error::Error;
@@ -62,12 +64,34 @@ impl fmt::Debug for Answer {
 
 /// A connection that is about to open.
 pub struct Upgrade {
-    /// The 101; [`UpgradeRequest::accept`](wingbeat_websocket::UpgradeRequest::accept) makes it.
-    pub response: http::Response<()>,
+    /// The 101.
+    pub(crate) response: http::Response<()>,
     /// What receives its messages.
-    pub handler: Box<dyn Handler>,
+    pub(crate) handler: Box<dyn Handler>,
     /// What it may do and cost.
-    pub options: Arc<SocketOptions>,
+    pub(crate) options: Arc<SocketOptions>,
+    /// What was agreed about compression.
+    pub(crate) deflate: Option<(DeflateParams, Option<DeflateGrant>)>,
+}
+
+impl Upgrade {
+    /// Accepts `request`, with `subprotocol` if one was chosen and with what `options` allow of the extensions that it
+    /// offers.
+    ///
+    /// # Errors
+    /// [`HandshakeError::SubprotocolNotOffered`]: our own mistake.
+    pub fn accept(
+        request: UpgradeRequest,
+        subprotocol: Option<&str>,
+        handler: Box<dyn Handler>,
+        options: Arc<SocketOptions>,
+    ) -> Result<Self, HandshakeError> {
+        let params = options.deflate.and_then(|deflate| deflate.accept(request.extension_offers()));
+        let deflate = params.map(|params| options.deflate_budget.fit(params));
+        let extensions: Vec<_> = deflate.iter().map(|(params, _)| params.to_string()).collect();
+        let response = request.accept_with(subprotocol, &extensions)?;
+        Ok(Self { response, handler, options, deflate })
+    }
 }
 
 impl fmt::Debug for Upgrade {

@@ -15,18 +15,24 @@ use wingbeat_websocket::{self as websocket, Role};
 use crate::config::SocketOptions;
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
+use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId};
-use crate::mount::{Answer, Request, Upgrade};
+use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::server::{Seat, refusal};
 use crate::stream::Stream;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
 use crate::worker::Worker;
 
-type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// One step of an answer that takes time; a panic is an answer, too.
-fn poll_answer(future: &mut LaterAnswer, cx: &mut TaskContext<'_>) -> Poll<Answer> {
+/// What a mount answers; a panic is an answer, too.
+pub(crate) fn ask(mount: &Arc<dyn Mount>, request: Request) -> Answer {
+    catch_unwind(AssertUnwindSafe(|| mount.handle_request(request))).unwrap_or_else(failed)
+}
+
+/// One step of an answer that takes time.
+pub(crate) fn poll_answer(future: &mut LaterAnswer, cx: &mut TaskContext<'_>) -> Poll<Answer> {
     let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
     poll.unwrap_or_else(|panic| Poll::Ready(failed(panic)))
 }
@@ -74,10 +80,7 @@ impl Worker {
         connection.asks_for_head = request.head.method == http::Method::HEAD;
         // Until it is decided nothing else is taken: what comes early waits.
         connection.phase = Phase::Deciding;
-        self.handle_answer(
-            key,
-            catch_unwind(AssertUnwindSafe(|| mount.handle_request(request))).unwrap_or_else(failed),
-        );
+        self.handle_answer(key, ask(mount, request));
         Some(used)
     }
 
@@ -115,13 +118,15 @@ impl Worker {
     }
 
     /// A connection whose handshake hyper has done.
-    pub(crate) fn adopt(&mut self, stream: Stream, early: &Bytes, upgrade: Upgrade, seat: Seat) {
+    pub(crate) fn adopt(&mut self, stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: Seat) {
         let Some(key) = self.insert(stream, upgrade.options.clone(), seat) else { return };
         let connection = &mut self.turn.connections[key];
-        connection.rest = early.to_vec();
         connection.left_over = !early.is_empty();
+        connection.rest = early;
         connection.readable = true;
+        let id = self.turn.id_of(key);
         self.turn.begin(key, upgrade);
+        self.close_if_stopping(id);
         self.turn.carry_out();
         self.take_turn(key);
     }
@@ -146,7 +151,9 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be handed over");
             return;
         }
-        (self.serve_http)(connection.stream.into_std(), Bytes::copy_from_slice(input), connection.seat);
+        self.http_connections += 1;
+        let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());
+        (self.serve_http)(connection.stream.into_std(), Bytes::copy_from_slice(input), seat);
     }
 }
 
@@ -162,6 +169,10 @@ impl Turn {
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
+        if let (Some((params, grant)), Some(config)) = (upgrade.deflate, upgrade.options.deflate) {
+            connection.protocol.set_deflate(params, grant);
+            connection.pool = Some(self.pools.find(config));
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;

@@ -151,6 +151,29 @@ impl Output {
         Ok(blocked)
     }
 
+    /// Writes a large frame from where it lies and keeps only what the socket does not take. Nothing may wait before it.
+    ///
+    /// # Errors
+    /// What the system said; the connection is lost.
+    pub(crate) fn write_through(&mut self, stream: &mut Stream, header: &[u8], payload: &[u8]) -> io::Result<Written> {
+        let written = write(|| stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]))?;
+        if written == header.len() + payload.len() {
+            return Ok(Written::All);
+        }
+        let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
+        self.push_owned(rest.concat());
+        Ok(Written::Blocked)
+    }
+
+    /// Takes a frame, or what is left of one, as the next message.
+    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
+        self.seal();
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.bytes += bytes.len();
+        backlog.messages += 1;
+        backlog.segments.push_back(Segment { data: Data::Owned { bytes, written: 0 }, messages: 1 });
+    }
+
     /// Takes leave of the cork without a write, because the socket is known to take nothing.
     pub(crate) fn hold(&mut self, cork: &[u8]) {
         self.seal();

@@ -2,9 +2,11 @@
 
 use std::io::ErrorKind;
 
-use wingbeat_websocket::Received;
+use wingbeat_websocket::{CloseFrame, ProtocolError, Received};
 
 use crate::connection::Phase;
+use crate::context::Context;
+use crate::handler::Handler;
 use crate::message::Message;
 use crate::turn::Turn;
 use crate::worker::Worker;
@@ -103,53 +105,75 @@ impl Worker {
     }
 }
 
+/// Why a run of messages ended.
+enum Run {
+    /// Nothing more can be taken now.
+    Over,
+    /// What the handler asked for comes before its next message.
+    Interrupted,
+    Closed(Option<CloseFrame>),
+    Failed(ProtocolError),
+}
+
 impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
-        while used < input.len() {
-            self.relieve_cork();
-            let start = self.cork.len();
-            let Some(connection) = self.connections.get_mut(key) else { break };
-            if !connection.listens() {
-                break;
-            }
-            match connection.protocol.handle_input(&mut input[used..], &mut self.cork) {
-                Ok((0, _)) => break,
-                Ok((step, received)) => {
-                    used += step;
-                    if self.cork.len() > start {
-                        connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
-                        self.touch(key);
-                    }
-                    if let Some(received) = received {
-                        self.handle_received(key, received);
-                        self.write_early(key);
-                    }
-                }
-                Err(error) => {
+        loop {
+            let run = self.call_only(key, |handler, cx| cx.turn.deliver_messages(key, handler, input, &mut used));
+            match run {
+                Some(Run::Interrupted) => self.carry_out(),
+                Some(Run::Closed(frame)) => self.handle_peer_close(key, frame),
+                Some(Run::Failed(error)) => {
                     self.fail(key, &error);
-                    return Some(input.len());
+                    used = input.len();
                 }
+                Some(Run::Over) | None => break,
             }
         }
+        self.carry_out();
         (used > 0).then_some(used)
     }
 
+    /// One run of messages to a handler that is out of its connection: until the input is used up, or something else
+    /// has to be done first.
     #[inline]
-    fn handle_received(&mut self, key: usize, received: Received<'_>) {
-        match received {
-            Received::Text(text) => {
-                let text: &str = &text;
-                self.call(key, |handler, cx| handler.handle_message(Message::Text(text), cx));
+    fn deliver_messages(&mut self, key: usize, handler: &mut dyn Handler, input: &mut [u8], used: &mut usize) -> Run {
+        while *used < input.len() {
+            self.relieve_cork();
+            let start = self.cork.len();
+            let connection = &mut self.connections[key];
+            if !connection.listens() {
+                break;
             }
-            Received::Binary(bytes) => {
-                let bytes: &[u8] = &bytes;
-                self.call(key, |handler, cx| handler.handle_message(Message::Binary(bytes), cx));
+            let rest = &mut input[*used..];
+            let taken = match connection.pool {
+                None => connection.protocol.handle_input(rest, &mut self.cork),
+                Some(id) => connection.protocol.handle_input_with(self.pools.get(id), rest, &mut self.cork),
+            };
+            let (step, received) = match taken {
+                Ok((0, _)) => break,
+                Ok(taken) => taken,
+                Err(error) => return Run::Failed(error),
+            };
+            *used += step;
+            if self.cork.len() > start {
+                connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
+                self.touch(key);
             }
-            Received::Close(frame) => self.handle_peer_close(key, frame),
-            Received::Ping(_) | Received::Pong(_) => {}
+            let cx = &mut Context { turn: self, key };
+            match received {
+                Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
+                Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
+                Some(Received::Close(frame)) => return Run::Closed(frame),
+                Some(Received::Ping(_) | Received::Pong(_)) | None => {}
+            }
+            self.write_early(key);
+            if self.has_pending() {
+                return Run::Interrupted;
+            }
         }
+        Run::Over
     }
 
     /// A connection that has much to say does not wait for the end of its turn.

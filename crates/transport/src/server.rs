@@ -228,8 +228,7 @@ where
             return Err(refusal(http::StatusCode::FORBIDDEN, "this origin may not connect"));
         }
         let handler = (self.make)(request)?;
-        let response = upgrade.accept(None).map_err(|error| error.response().map(Bytes::from))?;
-        Ok(Upgrade { response, handler, options: self.options.clone() })
+        Upgrade::accept(upgrade, None, handler, self.options.clone()).map_err(|error| error.response().map(Bytes::from))
     }
 }
 

@@ -9,20 +9,31 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use slab::Slab;
-use wingbeat_websocket::{CloseCode, CloseFrame};
+use wingbeat_websocket::deflate::Compression;
+use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_frame, encode_server_header};
 
 use crate::connection::{Connection, Phase, Waiting};
 use crate::context::Context;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler, Info};
-use crate::inbox::{Command, ConnectionId, WorkerId, Workers, take_command};
-use crate::message::EncodedMessage;
+use crate::inbox::{
+    Command, ConnectionId, WorkerId, Workers, has_commands, put_back_commands, take_command, take_commands,
+};
+use crate::message::{EncodedMessage, Message};
 use crate::output::{SHARED_FROM_BYTES, Written};
+use crate::pools::{PoolId, Pools};
 use crate::wheel::{Tick, Wheel};
 
 /// The cork is written out when it has grown beyond this, even in the middle of a turn.
 const MAX_CORK_BYTES: usize = 1 << 20;
+
+/// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
+const CALLBACKS_PER_TURN: usize = 4096;
+
+/// Where in the cork a frame lies that goes to many.
+type Corked = Option<std::ops::Range<u32>>;
 
 /// The worker, in one of its turns.
 pub struct Turn {
@@ -38,6 +49,7 @@ pub struct Turn {
     pub(crate) now: Tick,
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
+    pub(crate) pools: Pools,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -70,24 +82,28 @@ impl Turn {
     }
 
     /// Sends to many connections of this worker, and says to how many. The frame is copied once for all of them; each
-    /// gets one write at the end of the turn, whatever else it is sent until then.
+    /// gets one write at the end of the turn, whatever else it is sent until then. Those that have agreed on compression
+    /// share a compressed frame in the same way.
     pub fn send_many(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: &EncodedMessage) -> usize {
-        let frame = message.as_frame();
-        if frame.len() >= SHARED_FROM_BYTES {
-            let each = ids.into_iter().filter(|&id| self.send_shared(id, message).is_ok());
-            return each.count();
-        }
-        let range = self.cork_frame(frame);
+        self.apply_commands();
+        self.relieve_cork();
+        let mut plain = Corked::default();
         let mut sent = 0;
         for id in ids {
             let Some(key) = self.key_of(id) else { continue };
-            if self.admit(key, frame.len()).is_ok() {
-                self.connections[key].output.push_corked(range.clone(), 1);
-                self.touch(key);
-                sent += 1;
-            }
+            let result = match self.connections[key].pool {
+                None => self.send_frame(key, message.as_frame(), &mut plain),
+                Some(pool) => self.send_deflated(key, pool, message),
+            };
+            sent += usize::from(result.is_ok());
         }
         sent
+    }
+
+    /// How many messages this worker has compressed: a broadcast counts once for each window size.
+    #[must_use]
+    pub fn deflated_messages(&self) -> u64 {
+        self.pools.deflated_messages()
     }
 
     /// Tells the handler of a connection of this worker something, after the present callback.
@@ -97,9 +113,8 @@ impl Turn {
 
     /// Begins the closing handshake of a connection of this worker.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        if let Some(key) = self.key_of(id) {
-            self.close_connection(key, Cause::Local, code, reason);
-        }
+        self.apply_commands();
+        self.close_now(id, code, reason);
     }
 }
 
@@ -116,6 +131,7 @@ impl Turn {
             now: 0,
             workers,
             id,
+            pools: Pools::default(),
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -138,10 +154,14 @@ impl Turn {
         self.carry_out();
     }
 
+    /// As [`call`](Self::call), but what was asked for waits; `None` if there is no handler, or it panicked.
     #[inline]
-    pub(crate) fn call_only(&mut self, key: usize, callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>)) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(mut handler) = connection.handler.take() else { return };
+    pub(crate) fn call_only<R>(
+        &mut self,
+        key: usize,
+        callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let mut handler = self.connections.get_mut(key)?.handler.take()?;
         let mut context = Context { turn: self, key };
         let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, &mut context)));
         // Connections leave the slab only between callbacks, so it is still the same one.
@@ -151,12 +171,24 @@ impl Turn {
             self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
             self.finish_unanswered(key);
         }
+        outcome.ok()
+    }
+
+    /// Whether something was asked for that has not been carried out.
+    #[inline]
+    pub(crate) fn has_pending(&self) -> bool {
+        has_commands() || !self.callbacks.is_empty() || !self.lost.is_empty()
+    }
+
+    /// Whether the next batch has something to do even if nobody asks for anything.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.touched.is_empty() || !self.again.is_empty() || self.has_pending()
     }
 
     /// Carries out the commands given since the last time, those that call handlers after the others.
     #[inline]
     pub(crate) fn carry_out(&mut self) {
-        loop {
+        for _ in 0..CALLBACKS_PER_TURN {
             self.apply_commands();
             match self.callbacks.pop_front() {
                 Some(Command::Info { to, info }) => self.deliver_info(to, info),
@@ -195,18 +227,23 @@ impl Turn {
     pub(crate) fn apply(&mut self, command: Command) {
         match command {
             Command::Send { to, message, written } => self.send_command(to, &message, written),
-            Command::Close { to, code, reason } => self.close(to, code, &reason),
-            Command::Resume { to } => self.key_of(to).into_iter().for_each(|key| self.resume(key)),
-            Command::Run(job) => {
-                if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
-                    tracing::error!("a job in a worker's turn panicked");
-                }
-            }
+            Command::Close { to, code, reason } => self.close_now(to, code, &reason),
+            Command::Run(job) => self.run_job(job),
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::Stop { .. } => {
+            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }
+    }
+
+    /// What the job asks for comes before what was asked for after the job.
+    fn run_job(&mut self, job: Box<dyn FnOnce(&mut Self) + Send>) {
+        let later = take_commands();
+        if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
+            tracing::error!("a job in a worker's turn panicked");
+        }
+        self.apply_commands();
+        put_back_commands(later);
     }
 
     fn send_command(&mut self, to: ConnectionId, message: &EncodedMessage, written: Option<Waiting>) {
@@ -226,11 +263,24 @@ impl Turn {
     }
 
     pub(crate) fn send_encoded(&mut self, key: usize, message: &EncodedMessage) -> Result<(), SendError> {
-        let frame = message.as_frame();
+        self.relieve_cork();
+        match self.connections[key].pool {
+            None => self.send_frame(key, message.as_frame(), &mut Corked::default()),
+            Some(pool) => self.send_deflated(key, pool, message),
+        }
+    }
+
+    /// Sends a frame that others may be sent, too: if it is small, `corked` says where in the cork it lies by then.
+    #[inline]
+    fn send_frame(&mut self, key: usize, frame: &Bytes, corked: &mut Corked) -> Result<(), SendError> {
         self.admit(key, frame.len())?;
         if frame.len() < SHARED_FROM_BYTES {
-            let range = self.cork_frame(frame);
-            self.connections[key].output.push_corked(range, 1);
+            let range = corked.get_or_insert_with(|| {
+                let start = self.cork.len() as u32;
+                self.cork.extend_from_slice(frame);
+                start..self.cork.len() as u32
+            });
+            self.connections[key].output.push_corked(range.clone(), 1);
         } else {
             self.connections[key].output.push_shared(frame.clone());
         }
@@ -238,11 +288,17 @@ impl Turn {
         Ok(())
     }
 
-    fn cork_frame(&mut self, frame: &[u8]) -> std::ops::Range<u32> {
-        self.relieve_cork();
-        let start = self.cork.len() as u32;
-        self.cork.extend_from_slice(frame);
-        start..self.cork.len() as u32
+    /// Sends the frame compressed for the connection's window, if that makes it smaller.
+    #[inline(never)]
+    fn send_deflated(&mut self, key: usize, pool: PoolId, message: &EncodedMessage) -> Result<(), SendError> {
+        let bits = self.connections[key].protocol.send_window_bits();
+        let deflated = bits.and_then(|bits| message.deflated(bits, self.pools.get(pool)));
+        let Some(frame) = deflated else {
+            return self.send_frame(key, message.as_frame(), &mut Corked::default());
+        };
+        self.send_frame(key, frame, &mut Corked::default())?;
+        self.connections[key].protocol.reset_deflater();
+        Ok(())
     }
 
     /// Appends to the cork what `write` writes, as the output of `key`.
@@ -259,6 +315,51 @@ impl Turn {
         if self.cork.len() > start {
             connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
             self.touch(key);
+        }
+    }
+
+    /// Sends a message to a connection that may have agreed on compression.
+    pub(crate) fn send_compressed(
+        &mut self,
+        key: usize,
+        message: Message<'_>,
+        compression: Compression,
+    ) -> Result<(), SendError> {
+        let Some(id) = self.connections[key].pool else {
+            let frame = |_: &mut Connection, cork: &mut Vec<u8>| {
+                encode_server_frame(message.opcode(), message.as_bytes(), cork);
+            };
+            self.write_corked(key, 1, frame);
+            return Ok(());
+        };
+        let start = self.cork.len();
+        let (connection, pool) = (&mut self.connections[key], self.pools.get(id));
+        let sent = match message {
+            Message::Text(text) => connection.protocol.send_text_with(text, compression, pool, &mut self.cork),
+            Message::Binary(bytes) => connection.protocol.send_binary_with(bytes, compression, pool, &mut self.cork),
+        };
+        sent.map_err(|_| SendError::Closed)?;
+        connection.output.push_corked(start as u32..self.cork.len() as u32, 1);
+        self.touch(key);
+        Ok(())
+    }
+
+    /// Sends a message too large to be worth a copy, right behind what waits.
+    #[cold]
+    pub(crate) fn send_large(&mut self, key: usize, opcode: Opcode, payload: &[u8]) {
+        self.write(key);
+        let mut frame = Vec::new();
+        encode_server_header(opcode, payload.len(), &mut frame);
+        let connection = &mut self.connections[key];
+        if !connection.output.is_empty() {
+            frame.extend_from_slice(payload);
+            connection.output.push_owned(frame);
+            return self.touch(key);
+        }
+        match connection.output.write_through(&mut connection.stream, &frame, payload) {
+            Ok(Written::All) => {}
+            Ok(Written::Blocked) => connection.blocked = true,
+            Err(_) => self.mark_lost(key),
         }
     }
 
@@ -373,6 +474,12 @@ impl Turn {
         if at < connection.scheduled {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);
+        }
+    }
+
+    fn close_now(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(key) = self.key_of(id) {
+            self.close_connection(key, Cause::Local, code, reason);
         }
     }
 

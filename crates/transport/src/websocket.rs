@@ -10,7 +10,7 @@ use wingbeat_websocket::CloseCode;
 
 use crate::context::Context;
 use crate::error::SendError;
-use crate::handler::{Closed, Handler};
+use crate::handler::{Closed, Handler, Info};
 use crate::inbox::{Command, ConnectionHandle};
 use crate::message::{EncodedMessage, Message};
 
@@ -46,7 +46,8 @@ impl From<Message<'_>> for OwnedMessage {
     }
 }
 
-/// An open connection, to be received from and sent to. Dropping it closes with 1000.
+/// An open connection, to be received from and sent to. Dropping it closes with 1000, or 1011 if
+/// the loop panics.
 #[derive(Debug)]
 pub struct WebSocket {
     handle: ConnectionHandle,
@@ -60,7 +61,7 @@ impl WebSocket {
     pub async fn recv(&mut self) -> Option<OwnedMessage> {
         let message = self.messages.recv().await;
         if self.messages.is_empty() {
-            let _ = self.handle.inbox.post(Command::Resume { to: self.handle.id() });
+            self.ask_for_more();
         }
         message
     }
@@ -80,13 +81,16 @@ impl WebSocket {
 
     /// Begins the closing handshake; [`closed`](Self::closed) tells how it ended.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        let _ = self.handle.close(code, reason);
+        let to = self.handle.id();
+        self.post_surely(|| Command::Close { to, code, reason: reason.into() });
     }
 
     /// How the connection ended; waits until it has, and does not receive meanwhile. Cancel-safe.
     pub async fn closed(&mut self) -> &Closed {
         self.messages.close();
         if self.outcome.is_none() {
+            // Reading may have paused for messages that nobody will take now, and the peer's Close is behind them.
+            self.ask_for_more();
             let lost = || Closed { code: CloseCode::ABNORMAL, reason: String::new(), cause: crate::Cause::Lost };
             self.outcome = Some((&mut self.closed).await.unwrap_or_else(|_| lost()));
         }
@@ -98,13 +102,29 @@ impl WebSocket {
     pub fn handle(&self) -> &ConnectionHandle {
         &self.handle
     }
+
+    fn ask_for_more(&self) {
+        let to = self.handle.id();
+        self.post_surely(|| Command::Info { to, info: Box::new(HasRoom) });
+    }
+
+    /// However full the inbox is: lost, these would leave the connection standing still.
+    fn post_surely(&self, command: impl Fn() -> Command) {
+        if self.handle.inbox.post(command()) == Err(SendError::Busy) {
+            let _ = self.handle.inbox.post_always(command());
+        }
+    }
 }
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
-        self.close(CloseCode::NORMAL, "");
+        let code = if std::thread::panicking() { CloseCode::INTERNAL_ERROR } else { CloseCode::NORMAL };
+        self.close(code, "");
     }
 }
+
+/// The loop has taken all messages there were, or wants none any more.
+struct HasRoom;
 
 /// The handler beneath a [`WebSocket`].
 pub(crate) struct Accepted<F> {
@@ -129,10 +149,17 @@ impl<F: Fn(WebSocket) + Send + Sync + 'static> Handler for Accepted<F> {
 
     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
         let Some(messages) = &self.messages else { return };
-        // Full it cannot be, because reading pauses before; gone it may be, and then nobody wants the message.
+        // Full it cannot be while open, because reading pauses before; gone it may be, and then nobody wants the message.
         let _ = messages.try_send(message.into());
-        if messages.capacity() == 0 {
+        if messages.capacity() == 0 && !messages.is_closed() {
             cx.pause();
+        }
+    }
+
+    /// Asked again here, for since the loop said so the queue may have filled.
+    fn handle_info(&mut self, _: Info, cx: &mut Context<'_>) {
+        if self.messages.as_ref().is_some_and(|messages| messages.capacity() > 0 || messages.is_closed()) {
+            cx.resume();
         }
     }
 

@@ -21,14 +21,17 @@ use wingbeat_websocket::CloseCode;
 
 use crate::connection::Phase;
 use crate::handler::Cause;
-use crate::inbox::{Command, InTurn, Inbox, InboxReceiver, WorkerId};
-use crate::server::{Seat, Shared};
+use crate::http::HttpSeat;
+use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
+use crate::server::Shared;
 use crate::stream::Stream;
 use crate::turn::Turn;
 use crate::wheel::Wheel;
 
 /// Readiness taken at once.
 const EVENTS_PER_BATCH: usize = 1024;
+/// There is always room to read this much.
+const MIN_READ_BYTES: usize = 4 << 10;
 /// Commands taken at once.
 const COMMANDS_PER_BATCH: usize = 1024;
 /// Connections accepted at once.
@@ -43,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LISTENER: Token = Token(usize::MAX - 1);
 
 /// Serves what is no request for one of our mounts, with the bytes read so far.
-pub(crate) type ServeHttp = Box<dyn Fn(TcpStream, Bytes, Seat) + Send>;
+pub(crate) type ServeHttp = Box<dyn Fn(TcpStream, Bytes, HttpSeat) + Send>;
 
 pub(crate) struct Worker {
     pub(crate) turn: Turn,
@@ -56,7 +59,16 @@ pub(crate) struct Worker {
     accept_at: Option<Instant>,
     inbox: Inbox,
     receiver: InboxReceiver,
-    stop_at: Option<Instant>,
+    /// Connections that hyper serves.
+    pub(crate) http_connections: usize,
+    stopping: Option<Stopping>,
+}
+
+/// How the server ends.
+struct Stopping {
+    code: CloseCode,
+    reason: Box<str>,
+    by: Instant,
 }
 
 /// The set's descriptor, for tokio to watch; the set itself stays ours.
@@ -82,7 +94,8 @@ impl Worker {
         Ok(Self {
             turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
             poll,
-            buffer: vec![0; shared.config.read_buffer_bytes],
+            // An unfinished head lies before what is read next.
+            buffer: vec![0; shared.config.read_buffer_bytes.max(shared.config.max_head_bytes + MIN_READ_BYTES)],
             inbox: shared.workers.inbox(id).clone(),
             shared,
             serve_http,
@@ -90,7 +103,8 @@ impl Worker {
             listener: Some(listener),
             accept_at: None,
             receiver,
-            stop_at: None,
+            http_connections: 0,
+            stopping: None,
         })
     }
 
@@ -101,7 +115,7 @@ impl Worker {
         let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
         let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
         while !self.is_done() {
-            if self.turn.touched.is_empty() && self.turn.again.is_empty() {
+            if !self.turn.has_work() {
                 self.wait(&set, &mut alarm, &mut commands).await;
             } else {
                 tokio::task::yield_now().await;
@@ -122,7 +136,8 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.stop_at.is_some_and(|at| self.turn.connections.is_empty() || Instant::now() >= at)
+        let Some(Stopping { by, .. }) = self.stopping else { return false };
+        self.turn.connections.is_empty() && self.http_connections == 0 || Instant::now() >= by
     }
 
     fn keys(&self) -> Vec<usize> {
@@ -131,7 +146,8 @@ impl Worker {
 
     /// Until there is readiness, a command or a deadline.
     async fn wait(&mut self, set: &AsyncFd<Watched>, alarm: &mut Alarm, commands: &mut Vec<Command>) {
-        let next = [self.turn.wheel.next(), self.accept_at, self.stop_at].into_iter().flatten().min();
+        let stop_at = self.stopping.as_ref().map(|stopping| stopping.by);
+        let next = [self.turn.wheel.next(), self.accept_at, stop_at].into_iter().flatten().min();
         poll_fn(|cx| {
             let has_commands = self.receiver.receiver.poll_recv_many(cx, commands, COMMANDS_PER_BATCH).is_ready();
             let is_ready = set.poll_read_ready(cx).is_ready();
@@ -209,8 +225,13 @@ impl Worker {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Decide { to, answer } => self.decide(to, answer),
-            Command::Adopt { stream, early, upgrade, seat } => self.adopt(stream, &early, upgrade, seat),
-            Command::Stop { code, reason, by } => self.stop(code, &reason, by),
+            Command::Adopt { stream, early, upgrade, seat } => {
+                if let Some(seat) = seat.take() {
+                    self.adopt(stream, early, upgrade, seat);
+                }
+            }
+            Command::HttpEnded => self.http_connections -= 1,
+            Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
             command => self.turn.apply(command),
         }
         self.turn.carry_out();
@@ -248,18 +269,25 @@ impl Worker {
     }
 
     /// Accepts no more and closes what there is; at `by` the rest is dropped.
-    fn stop(&mut self, code: CloseCode, reason: &str, by: Instant) {
+    fn stop(&mut self, stopping: Stopping) {
         if let Some(mut listener) = self.listener.take() {
             let _ = self.poll.registry().deregister(&mut listener);
         }
-        self.stop_at = Some(by);
         for key in self.keys() {
             match self.turn.connections[key].phase {
-                Phase::Open => self.turn.close_connection(key, Cause::Local, code, reason),
-                Phase::Head if self.turn.connections[key].rest.is_empty() => self.turn.lose(key),
-                Phase::Head | Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
+                Phase::Open => self.turn.close_connection(key, Cause::Local, stopping.code, &stopping.reason),
+                Phase::Head => self.turn.lose(key),
+                Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
                 Phase::Closing | Phase::Lingering => {}
             }
+        }
+        self.stopping = Some(stopping);
+    }
+
+    /// A connection that opened although the server is going down.
+    pub(crate) fn close_if_stopping(&mut self, id: ConnectionId) {
+        if let Some(stopping) = &self.stopping {
+            self.turn.close(id, stopping.code, &stopping.reason);
         }
     }
 }

@@ -381,3 +381,58 @@ fn context_tells_who_it_is() {
     assert_eq!(next(&told_addr), Some(peer.stream.local_addr().expect("connected")));
     assert!(format!("{:?}", events.opened().id()).contains("ConnectionId"));
 }
+
+#[test]
+fn a_job_s_sends_keep_their_order_whichever_way_they_go() {
+    let (server, events) = probe_server(options(), silent);
+    let mut peer = server.open("/");
+    let handle = events.opened();
+    let (id, workers) = (handle.id(), server.running().workers().clone());
+    let inner = handle.clone();
+    let job = move |turn: &mut Turn| {
+        inner.send(EncodedMessage::text("1")).expect("a worker");
+        assert!(turn.send_to(id, &EncodedMessage::text("2")));
+        inner.send(EncodedMessage::text("3")).expect("a worker");
+        turn.workers().clone().run(id.worker(), |_| ()).expect("a worker");
+        turn.close(id, CloseCode::NORMAL, "");
+    };
+    workers.run(id.worker(), job).expect("a worker");
+    for expected in ["1", "2", "3"] {
+        assert_eq!(peer.recv_text(), expected);
+    }
+    peer.expect_close(1000);
+}
+
+/// Sends itself one info after another, for ever.
+struct Restless(Sender<()>);
+
+impl Handler for Restless {
+    fn handle_open(&mut self, cx: &mut Context<'_>) {
+        self.handle_info(Box::new(()), cx);
+        let _ = self.0.send(());
+    }
+
+    fn handle_message(&mut self, _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn handle_info(&mut self, info: Info, cx: &mut Context<'_>) {
+        let id = cx.id();
+        cx.turn().info(id, info);
+    }
+}
+
+#[test]
+fn a_handler_that_never_rests_shares_its_worker() {
+    let (started, is_started) = channel();
+    let (server, _events) = {
+        let (open, events) = support::probe(support::echo);
+        let server = Server::new(config())
+            .handler("/restless", options(), move |_| Ok(Restless(started.clone())))
+            .handler("/", options(), open);
+        (TestServer::start(server), events)
+    };
+    let _restless = server.open("/restless");
+    next(&is_started);
+    let mut peer = server.open("/");
+    peer.send_text("still there?");
+    assert_eq!(peer.recv_text(), "still there?");
+}

@@ -30,9 +30,8 @@ impl Handler for Echo {
 }
 
 fn accept(request: &Request, handler: impl Handler) -> Answer {
-    let response = UpgradeRequest::parse(&request.head).and_then(|upgrade| upgrade.accept(None));
-    let (response, handler) = (response.expect("a good request"), Box::new(handler));
-    Answer::Upgrade(Upgrade { response, handler, options: Arc::new(options()) })
+    let accept = |request| Upgrade::accept(request, None, Box::new(handler), Arc::new(options()));
+    Answer::Upgrade(UpgradeRequest::parse(&request.head).and_then(accept).expect("a good request"))
 }
 
 fn respond(status: u16, body: &str) -> Answer {

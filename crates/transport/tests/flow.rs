@@ -266,3 +266,41 @@ fn the_end_of_a_peer_that_does_not_read_frees_everything() {
         eventually("it is gone", || server.running().connections() == 0);
     }
 }
+
+/// Pauses at "pause", and resumes when told anything.
+struct Pausing(Sender<ConnectionHandle>);
+
+impl Handler for Pausing {
+    fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
+        if message == Message::Text("pause") {
+            cx.pause();
+            let _ = self.0.send(cx.handle());
+        } else {
+            let _ = cx.send(message);
+        }
+    }
+
+    fn handle_info(&mut self, _: Info, cx: &mut Context<'_>) {
+        cx.resume();
+    }
+}
+
+#[test]
+fn ws_p6_what_waits_unread_is_no_silence() {
+    let (paused, is_paused) = channel();
+    let (silent, silent_events) = probe(silent);
+    let options = options().with_idle_timeout(Some(Duration::from_millis(100)));
+    let server = Server::new(config())
+        .handler("/pausing", options.clone(), move |_| Ok(Pausing(paused.clone())))
+        .handler("/silent", options, silent);
+    let server = TestServer::start(server);
+    let mut peer = server.open("/pausing");
+    peer.send_text("pause");
+    peer.send_text("unread");
+    let handle = is_paused.recv_timeout(PATIENCE).expect("it pauses");
+    // Whoever is silent after that is closed: so long it took at least.
+    let _bystander = server.open("/silent");
+    assert_eq!(silent_events.until_closed().cause, Cause::Idle);
+    handle.info(()).expect("a worker");
+    assert_eq!(peer.recv_text(), "unread");
+}

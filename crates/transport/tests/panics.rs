@@ -51,6 +51,12 @@ impl Handler for Panicking {
     }
 }
 
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        self.at("drop");
+    }
+}
+
 struct Observed {
     server: TestServer,
     opened: Receiver<ConnectionHandle>,
@@ -129,4 +135,20 @@ fn a_job_that_panics_harms_nobody() {
     workers.run(handle.id().worker(), |_: &mut Turn| panic!("on purpose")).expect("a worker");
     handle.send(EncodedMessage::text("still there")).expect("a worker");
     assert_eq!(peer.recv_text(), "still there");
+}
+
+#[test]
+fn ws_sec14_a_handler_that_panics_when_dropped() {
+    let Observed { server, opened, closed } = panicking();
+    let mut bystander = server.open("/nowhere");
+    assert_eq!(bystander.recv_text(), "open");
+    next(&opened);
+    let mut peer = server.open("/drop");
+    assert_eq!(peer.recv_text(), "open");
+    peer.close(1000, "");
+    peer.expect_close(1000);
+    peer.expect_fin();
+    assert_eq!(next(&closed).code, CloseCode::NORMAL);
+    bystander.send_text("unharmed");
+    assert_eq!(bystander.recv_text(), "unharmed");
 }

@@ -5,7 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{
-    CLOSE, Events, FIN, PATIENCE, TEXT, close_payload, echo_server, eventually, masked, options, probe_server, silent,
+    CLOSE, Events, FIN, PATIENCE, TEXT, close_payload, echo, echo_server, eventually, masked, options, probe_server,
+    silent,
 };
 use wingbeat_transport::{Cause, Context, EncodedMessage, Message, SendError};
 use wingbeat_websocket::{CloseCode, Received};
@@ -30,7 +31,8 @@ fn check_closed(events: &Events, code: u16, reason: &str, cause: Cause) {
 
 #[test]
 fn ws_c1_c3_the_peer_closes() {
-    let (server, events) = echo_server();
+    // No timeout helps here: FIN comes because it is time for it.
+    let (server, events) = probe_server(options().with_close_timeout(10 * PATIENCE), echo);
     for code in [1000, 1001, 1008, 1011, 1012, 3000, 4999] {
         let mut peer = server.open("/");
         peer.close(code, "enough");

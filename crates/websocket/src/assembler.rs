@@ -27,6 +27,9 @@ enum Buffer {
     Deflated(MessageKind, Vec<u8>),
 }
 
+/// Bytes of a message after which more is reserved for it than as much again.
+const TRUSTED_FROM_BYTES: usize = 64 << 10;
+
 /// How far a piece has brought the message.
 pub(crate) enum Progress {
     /// The frame wants more bytes.
@@ -116,8 +119,10 @@ impl Buffer {
         let needed = len + piece.bytes().len();
         let mut additional = 0;
         if needed > capacity {
-            // Doubles what is here, never more than what is announced: a length alone costs nothing (§10.4).
-            additional = needed.saturating_add(needed.min(remaining_bytes)) - len;
+            // Grows with what is here, never beyond what is announced: a length alone costs nothing (§10.4). A frame of
+            // which much has come is worth being believed more, which spares it most of the copies of growing.
+            let factor = if needed < TRUSTED_FROM_BYTES { 1 } else { 15 };
+            additional = needed.saturating_add(remaining_bytes.min(factor * needed)) - len;
         }
         match self {
             Self::Text(text) => {

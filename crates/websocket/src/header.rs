@@ -80,33 +80,41 @@ impl Header {
     }
 }
 
-/// A message of up to 125 bytes in one frame, as a client sends it: by far the most frequent thing a server reads, and
-/// worth a path of its own. What it does not recognise, [`Header::decode`] judges.
+/// A message of up to 65,535 bytes in one frame, as a client sends it: by far the most frequent thing a server reads,
+/// and worth a path of its own. What it does not recognise, [`Header::decode`] judges.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShortFrame {
+pub(crate) struct WholeFrame {
     pub(crate) kind: MessageKind,
     pub(crate) mask: Mask,
+    pub(crate) header_bytes: usize,
     pub(crate) payload_bytes: usize,
 }
 
-impl ShortFrame {
-    pub(crate) const HEADER_BYTES: usize = 2 + KEY_BYTES;
-
-    /// The short message at the front of `input`, if there is one and all of it is there.
+impl WholeFrame {
+    /// The message at the front of `input`, if there is one and all of it is there.
     #[inline]
     pub(crate) fn decode(input: &[u8], role: Role) -> Option<Self> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
         const BINARY: u8 = FIN | Opcode::Binary as u8;
-        let (&[first, second, ref key @ ..], behind) = input.split_first_chunk::<{ Self::HEADER_BYTES }>()?;
-        let payload_bytes = usize::from(second & LENGTH);
+        let (&[first, second, a, b, c, d], behind) = input.split_first_chunk()?;
+        let field = second & LENGTH;
         let kind = if first == TEXT { MessageKind::Text } else { MessageKind::Binary };
         // One test for all, because all of it nearly always holds.
-        let is_short_message = (first == TEXT || first == BINARY)
-            & (second & MASKED != 0)
-            & (payload_bytes <= MAX_SHORT_BYTES)
-            & (payload_bytes <= behind.len())
-            & matches!(role, Role::Server);
-        is_short_message.then_some(Self { kind, mask: Mask::new(*key), payload_bytes })
+        let is_message = (first == TEXT || first == BINARY) & (second & MASKED != 0) & matches!(role, Role::Server);
+        if is_message & (field < LENGTH_16) & (usize::from(field) <= behind.len()) {
+            let mask = Mask::new([a, b, c, d]);
+            return Some(Self { kind, mask, header_bytes: 2 + KEY_BYTES, payload_bytes: usize::from(field) });
+        }
+        let (&[e, f], behind) = behind.split_first_chunk()?;
+        let payload_bytes = usize::from(u16::from_be_bytes([a, b]));
+        let is_longer = is_message & (field == LENGTH_16) & (payload_bytes > MAX_SHORT_BYTES);
+        let mask = Mask::new([c, d, e, f]);
+        (is_longer & (payload_bytes <= behind.len())).then_some(Self {
+            kind,
+            mask,
+            header_bytes: 4 + KEY_BYTES,
+            payload_bytes,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Joining, joining anew, leaving.
 
+use std::sync::Arc;
 use std::task::Poll;
 
 use wingbeat_phoenix::{Message, Name, Outgoing, Payload, Ref, Topic};
@@ -10,7 +11,7 @@ use super::mailbox::Mailbox;
 use super::slots::{Activity, Busy, JoinRef, Joining, Stage, Stay};
 use crate::callback::poll_once;
 use crate::channel::Reason;
-use crate::channel::actor::{Activation, Actor, Done, JoinRequest, Patience, Task, detach};
+use crate::channel::actor::{Activation, Actor, Done, JoinRequest, Patience, Task};
 use crate::pubsub::{Member, MemberId, Registry};
 use crate::refusal::Refusal;
 use crate::socket::Socket;
@@ -31,7 +32,7 @@ impl<S: Socket> Desk<S> {
         if topic.len() > MAX_NAME_BYTES || message.join_ref.as_json().len() > MAX_NAME_BYTES {
             return self.refuse(&message.join_ref, message, "topic or join_ref too long", cx);
         }
-        if self.slots.len() >= self.client.mounted.options.max_channels {
+        if self.slots.len() + self.ending() >= self.client.mounted.options.max_channels {
             return self.refuse(&message.join_ref, message, "too many channels joined", cx);
         }
         let instance = self.new_instance();
@@ -168,7 +169,21 @@ impl<S: Socket> Desk<S> {
         self.unsubscribe(index, stay, cx);
         let slot = self.slots.remove(index);
         self.send(&Outgoing::Close { join_ref: stay.join_ref.given(), topic: &slot.topic }, cx);
-        detach(actor.terminate(reason), self.client.mounted.options.shutdown_grace);
+        let mut terminating = actor.terminate(reason);
+        if poll_once(&mut terminating).is_pending() {
+            let token = self.ending.get_or_insert_default().clone();
+            let grace = self.client.mounted.options.shutdown_grace;
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(grace, terminating).await;
+                drop(token);
+            });
+        }
+    }
+
+    /// Channels that have left their topics and still terminate. They count as channels: joining and leaving in a loop
+    /// must not pile them up.
+    fn ending(&self) -> usize {
+        self.ending.as_ref().map_or(0, |token| Arc::strong_count(token) - 1)
     }
 
     pub(super) fn unsubscribe(&self, index: usize, stay: &Stay, cx: &mut transport::Context<'_>) {

@@ -84,6 +84,8 @@ struct Desk<S: Socket> {
     instances: u32,
     /// Where the socket's id is subscribed.
     seat: Option<Seat>,
+    /// Held by each channel that has left its topic and still terminates, so that their number is known.
+    ending: Option<Arc<()>>,
 }
 
 impl<S: Socket> Multiplexer<S> {
@@ -150,7 +152,7 @@ impl<S: Socket> Desk<S> {
             cx.turn().local::<Registry>().subscribe(&Topic::from(id), member)
         });
         let client = Client { socket, id: id.map(Into::into), version, connection, mounted };
-        Self { client: Arc::new(client), slots: Slots::default(), instances: SOCKET, seat }
+        Self { client: Arc::new(client), slots: Slots::default(), instances: SOCKET, seat, ending: None }
     }
 
     /// The decision table of spec 1.8.

@@ -4,11 +4,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use wingbeat_websocket::deflate::{DeflateConfig, DeflatePool};
+use wingbeat_websocket::handshake::Extension;
 use wingbeat_websocket::{CloseFrame, Connection, Limits, Received, Role};
 
 pub struct Client {
     stream: TcpStream,
     protocol: Connection,
+    pool: DeflatePool,
     input: Vec<u8>,
 }
 
@@ -61,8 +64,26 @@ pub fn upgrade(target: &str, more: &str) -> String {
 impl Client {
     #[track_caller]
     pub fn connect(address: SocketAddr, target: &str) -> Self {
+        Self::connect_with(address, target, "").0
+    }
+
+    /// Offers compression; says what the head of the answer was, too.
+    #[track_caller]
+    pub fn connect_deflating(address: SocketAddr, target: &str) -> (Self, String) {
+        let offer = Extension { name: "permessage-deflate", params: Vec::new() };
+        let (mut client, head) =
+            Self::connect_with(address, target, "sec-websocket-extensions: permessage-deflate\r\n");
+        if head.to_lowercase().contains("sec-websocket-extensions") {
+            let params = DeflateConfig::DEFAULT.accept([offer]).expect("a good offer");
+            client.protocol.set_deflate(params, None);
+        }
+        (client, head)
+    }
+
+    #[track_caller]
+    fn connect_with(address: SocketAddr, target: &str, more: &str) -> (Self, String) {
         let mut stream = dial(address);
-        stream.write_all(upgrade(target, "").as_bytes()).expect("the server reads");
+        stream.write_all(upgrade(target, more).as_bytes()).expect("the server reads");
         let mut input = Vec::new();
         let mut buffer = [0; 4096];
         let end = loop {
@@ -74,9 +95,10 @@ impl Client {
             }
         };
         assert!(input.starts_with(b"HTTP/1.1 101"), "{:?}", String::from_utf8_lossy(&input));
-        input.drain(..end);
+        let head = String::from_utf8(input.drain(..end).collect()).expect("text");
         let limits = Limits::DEFAULT.with_max_frame_bytes(1 << 24).with_max_message_bytes(1 << 24);
-        Self { stream, protocol: Connection::new(Role::Client { mask_key }, limits), input }
+        let protocol = Connection::new(Role::Client { mask_key }, limits);
+        (Self { stream, protocol, pool: DeflatePool::default(), input }, head)
     }
 
     /// Sends a text frame.
@@ -99,6 +121,11 @@ impl Client {
         self.stream.write_all(&output).expect("the server reads");
     }
 
+    /// How many messages came compressed.
+    pub fn inflated(&self) -> u64 {
+        self.pool.inflated_messages()
+    }
+
     /// Begins the closing handshake.
     pub fn close(&mut self) {
         let mut output = Vec::new();
@@ -111,7 +138,8 @@ impl Client {
     pub fn recv(&mut self) -> String {
         let mut output = Vec::new();
         loop {
-            let (used, received) = self.protocol.handle_input(&mut self.input, &mut output).expect("good frames");
+            let (used, received) =
+                self.protocol.handle_input_with(&mut self.pool, &mut self.input, &mut output).expect("good frames");
             let received = received.map(|received| match received {
                 Received::Text(text) => text.into_owned(),
                 Received::Binary(bytes) => format!("{bytes:?}"),

@@ -13,6 +13,8 @@ use wingbeat_transport::{
     CheckOrigin, Closed, Config, ConnectionHandle, Context, Handler, Info, Message, Request, Running, Server,
     SocketOptions, not_found,
 };
+use wingbeat_websocket::deflate::{Compression, DeflateConfig, DeflateParams, DeflatePool};
+use wingbeat_websocket::handshake::{Answer, ClientHandshake, ClientOptions, WebSocketUri};
 use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, MessageKind, Received, Role};
 
 /// Longer than anything takes that works: only a hang gets here.
@@ -238,6 +240,7 @@ impl Response {
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     protocol: Connection,
+    pool: DeflatePool,
     input: Vec<u8>,
     received: VecDeque<Received<'static>>,
     is_polite: bool,
@@ -251,7 +254,14 @@ impl Peer {
         stream.set_nodelay(true).expect("an option");
         let limits = Limits::DEFAULT.with_max_frame_bytes(1 << 30).with_max_message_bytes(1 << 30);
         let protocol = Connection::new(Role::Client { mask_key: || KEY }, limits);
-        Self { stream, protocol, input: Vec::new(), received: VecDeque::new(), is_polite: true }
+        Self {
+            stream,
+            protocol,
+            pool: DeflatePool::default(),
+            input: Vec::new(),
+            received: VecDeque::new(),
+            is_polite: true,
+        }
     }
 
     pub(crate) fn open(addr: SocketAddr, path: &str) -> Self {
@@ -260,6 +270,47 @@ impl Peer {
         let response = peer.response();
         assert_eq!(response.status, 101, "{response:?}");
         peer
+    }
+
+    /// Offers compression; says what was answered, too.
+    pub(crate) fn open_deflating(
+        addr: SocketAddr,
+        path: &str,
+        deflate: DeflateConfig,
+    ) -> (Self, Option<DeflateParams>) {
+        let mut peer = Self::connect(addr);
+        let uri = WebSocketUri::parse(&format!("ws://{addr}{path}")).expect("a URI");
+        let options = ClientOptions::default().with_deflate(deflate);
+        let handshake = ClientHandshake::new(&uri, [7; 16], options).expect("good options");
+        peer.write(handshake.request());
+        loop {
+            assert!(peer.read(), "FIN instead of an answer");
+            match handshake.handle_input(&peer.input).expect("a good answer") {
+                Some((Answer::Accepted(accepted), used)) => {
+                    peer.input.drain(..used);
+                    if let Some(params) = accepted.deflate {
+                        peer.protocol.set_deflate(params, None);
+                        peer.pool = DeflatePool::new(deflate);
+                    }
+                    return (peer, accepted.deflate);
+                }
+                Some((Answer::Refused(refused), _)) => panic!("refused: {refused:?}"),
+                None => {}
+            }
+        }
+    }
+
+    /// The bytes of the next frame's first two, header bits and length field.
+    pub(crate) fn peek_frame(&mut self) -> [u8; 2] {
+        while self.input.len() < 2 {
+            assert!(self.read(), "FIN instead of a frame");
+        }
+        [self.input[0], self.input[1]]
+    }
+
+    /// How many messages came compressed so far.
+    pub(crate) fn inflated_messages(&self) -> u64 {
+        self.pool.inflated_messages()
     }
 
     /// Receives without answering Pings and Closes from now on.
@@ -280,8 +331,10 @@ impl Peer {
     pub(crate) fn send(&mut self, message: Message<'_>) {
         let mut output = Vec::new();
         match message {
-            Message::Text(text) => self.protocol.send_text(text, &mut output),
-            Message::Binary(bytes) => self.protocol.send_binary(bytes, &mut output),
+            Message::Text(text) => self.protocol.send_text_with(text, Compression::Auto, &mut self.pool, &mut output),
+            Message::Binary(bytes) => {
+                self.protocol.send_binary_with(bytes, Compression::Auto, &mut self.pool, &mut output)
+            }
         }
         .expect("open");
         self.write(&output);
@@ -378,7 +431,8 @@ impl Peer {
                 return Some(received);
             }
             let mut output = Vec::new();
-            let (used, received) = self.protocol.handle_input(&mut self.input, &mut output).expect("a good server");
+            let taken = self.protocol.handle_input_with(&mut self.pool, &mut self.input, &mut output);
+            let (used, received) = taken.expect("a good server");
             let received = received.map(Received::into_owned);
             self.input.drain(..used);
             if self.is_polite && !output.is_empty() {

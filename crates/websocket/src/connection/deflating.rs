@@ -8,7 +8,7 @@ use super::{Closing, Connection};
 use crate::deflate::{Compression, Contexts, DeflateGrant, DeflateParams, DeflatePool};
 use crate::encoder::encode_frame;
 use crate::error::{ProtocolError, SendError};
-use crate::header::{self, ShortFrame};
+use crate::header::{self, WholeFrame};
 use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
 
@@ -58,11 +58,11 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        if self.may_be_short()
-            && let Some(frame) = ShortFrame::decode(input, self.role)
-            && self.allows_short(frame)
+        if self.may_be_whole()
+            && let Some(frame) = WholeFrame::decode(input, self.role)
+            && self.allows_whole(frame)
         {
-            return self.receive_short(frame, input);
+            return self.take_whole(frame, input);
         }
         self.handle_any_with(pool, input, output)
     }

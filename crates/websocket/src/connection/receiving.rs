@@ -10,7 +10,7 @@ use crate::close::CloseFrame;
 use crate::decoder::PartialFrame;
 use crate::encoder::encode_frame;
 use crate::error::ProtocolError;
-use crate::header::{self, Header, ShortFrame};
+use crate::header::{self, Header, WholeFrame};
 use crate::mask::Unmasked;
 use crate::message::{MessageKind, Received};
 use crate::opcode::Opcode;
@@ -40,47 +40,47 @@ impl Connection {
         input: &'a mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        if self.may_be_short()
-            && let Some(frame) = ShortFrame::decode(input, self.role)
-            && self.allows_short(frame)
+        if self.may_be_whole()
+            && let Some(frame) = WholeFrame::decode(input, self.role)
+            && self.allows_whole(frame)
         {
-            return self.receive_short(frame, input);
+            return self.take_whole(frame, input);
         }
         self.handle_any(input, output)
     }
 
     /// Whether a message in one frame may come now.
     #[inline]
-    pub(super) fn may_be_short(&self) -> bool {
+    pub(super) fn may_be_whole(&self) -> bool {
         !self.is_gathering() && matches!(self.closing, Closing::Open | Closing::Sent)
     }
 
     /// Whether the limits allow this `frame`.
     #[inline]
-    pub(super) fn allows_short(&self, frame: ShortFrame) -> bool {
+    pub(super) fn allows_whole(&self, frame: WholeFrame) -> bool {
         frame.payload_bytes <= self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
     }
 
     /// Takes the `frame` at the front of `input`.
     #[inline]
-    pub(super) fn receive_short<'a>(
+    pub(super) fn take_whole<'a>(
         &mut self,
-        frame: ShortFrame,
+        frame: WholeFrame,
         input: &'a mut [u8],
     ) -> Result<(usize, Option<Received<'a>>), ProtocolError> {
-        let payload = &mut input[ShortFrame::HEADER_BYTES..][..frame.payload_bytes];
+        let payload = &mut input[frame.header_bytes..][..frame.payload_bytes];
         let payload = frame.mask.apply(payload);
         let message = match frame.kind {
             MessageKind::Binary => Some(Received::Binary(Cow::Borrowed(payload.bytes()))),
             MessageKind::Text => payload.text().map(|text| Received::Text(Cow::Borrowed(text))),
         };
         match message {
-            Some(message) => Ok((ShortFrame::HEADER_BYTES + frame.payload_bytes, Some(message))),
+            Some(message) => Ok((frame.header_bytes + frame.payload_bytes, Some(message))),
             None => Err(self.break_off(ProtocolError::InvalidUtf8)),
         }
     }
 
-    /// As [`handle_input`](Self::handle_input), for all that is not a short message in one frame.
+    /// As [`handle_input`](Self::handle_input), for all that is not a message in one frame.
     #[inline(never)]
     fn handle_any<'a>(
         &mut self,
