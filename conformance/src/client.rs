@@ -4,16 +4,27 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use wingbeat_websocket::deflate::{Compression, DeflateConfig, DeflateParams, DeflatePool};
 use wingbeat_websocket::handshake::{Answer, ClientHandshake, ClientOptions, WebSocketUri};
-use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, ProtocolError, Received, Role};
+use wingbeat_websocket::{CloseCode, CloseFrame, Connection, Limits, ProtocolError, Received, Role, SendError};
 
 /// How long a server may leave what we send unread.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a connection is opened with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// What the server may send.
+    pub limits: Limits,
+    /// What is offered of compression; nothing, if there is nothing.
+    pub deflate: Option<DeflateConfig>,
+}
 
 /// A connection to one server.
 pub struct Client {
     stream: TcpStream,
     connection: Connection,
+    pool: DeflatePool,
     /// What has been read and not been used up.
     input: Vec<u8>,
 }
@@ -34,9 +45,11 @@ impl Client {
     ///
     /// # Errors
     /// There is no connection, the server refuses or answers wrongly, or nothing comes until the deadline.
-    pub fn connect(host: &str, resource: &str, limits: Limits, deadline: Instant) -> io::Result<Self> {
+    pub fn connect(host: &str, resource: &str, setup: Setup, deadline: Instant) -> io::Result<Self> {
+        let mut options = ClientOptions::default();
+        options.deflate = setup.deflate;
         let uri = WebSocketUri::parse(&format!("ws://{host}{resource}")).map_err(io::Error::other)?;
-        let handshake = ClientHandshake::new(&uri, random(), ClientOptions::default()).map_err(io::Error::other)?;
+        let handshake = ClientHandshake::new(&uri, random(), options).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(WRITE_PATIENCE))?;
@@ -44,10 +57,14 @@ impl Client {
         let mut input = Vec::new();
         loop {
             match handshake.handle_input(&input).map_err(io::Error::other)? {
-                Some((Answer::Accepted(_), used)) => {
+                Some((Answer::Accepted(accepted), used)) => {
                     input.drain(..used);
-                    let connection = Connection::new(Role::Client { mask_key: random }, limits);
-                    return Ok(Self { stream, connection, input });
+                    let mut connection = Connection::new(Role::Client { mask_key: random }, setup.limits);
+                    if let Some(params) = accepted.deflate {
+                        connection.set_deflate(params, None);
+                    }
+                    let pool = DeflatePool::new(setup.deflate.unwrap_or_default());
+                    return Ok(Self { stream, connection, pool, input });
                 }
                 Some((Answer::Refused(response), _)) => {
                     return Err(io::Error::other(format!("the server answered {}", response.status())));
@@ -68,6 +85,32 @@ impl Client {
         self.stream.write_all(&output)
     }
 
+    /// Sends a message or a Ping or Pong again as it came; a message is compressed, if that was agreed on. After a Close
+    /// it is dropped, as there is nobody to say it to.
+    ///
+    /// # Errors
+    /// The server takes nothing more.
+    pub fn send_back(&mut self, received: &Received<'_>) -> io::Result<()> {
+        let Self { connection, pool, .. } = self;
+        let mut output = Vec::new();
+        let sent = match received {
+            Received::Text(text) => connection.send_text_with(text, Compression::Always, pool, &mut output),
+            Received::Binary(bytes) => connection.send_binary_with(bytes, Compression::Always, pool, &mut output),
+            Received::Ping(bytes) => connection.send_ping(bytes, &mut output),
+            Received::Pong(bytes) => connection.send_pong(bytes, &mut output),
+            Received::Close(_) => Ok(()),
+        };
+        match sent {
+            Ok(()) | Err(SendError::Closed) => self.stream.write_all(&output),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// What was agreed on of compression.
+    pub const fn deflate(&self) -> Option<DeflateParams> {
+        self.connection.deflate()
+    }
+
     /// Begins the closing handshake.
     ///
     /// # Errors
@@ -83,7 +126,8 @@ impl Client {
     pub fn receive(&mut self, deadline: Instant) -> io::Result<Event> {
         loop {
             let mut output = Vec::new();
-            let (used, event) = match self.connection.handle_input(&mut self.input, &mut output) {
+            let taken = self.connection.handle_input_with(&mut self.pool, &mut self.input, &mut output);
+            let (used, event) = match taken {
                 Ok((used, received)) => (used, received.map(|received| Event::Received(received.into_owned()))),
                 Err(error) => {
                     self.connection.fail(&error, &mut output);

@@ -1,5 +1,7 @@
 //! Suites and clients of others, each against a server of ours that is started for it.
 
+use std::process::Command;
+
 use clap::Subcommand;
 
 use crate::server::Server;
@@ -21,6 +23,8 @@ pub(crate) enum Suite {
     Phoenix,
     /// Runs the Autobahn test suite against our server and client roles: by default the short set.
     Autobahn(autobahn::Selection),
+    /// Talks to other implementations, compressed: ws and Python's websockets both ways, Chromium.
+    Peers,
     /// Checks the browser client by itself.
     Client,
     /// Chats in a real browser.
@@ -33,6 +37,7 @@ impl Suite {
             Self::Transcripts { url, names } => transcripts(workspace, url.as_deref(), names),
             Self::Phoenix => phoenix(workspace),
             Self::Autobahn(selection) => selection.run(workspace),
+            Self::Peers => peers(workspace),
             Self::Client => client(workspace),
             Self::Browser => browser(workspace),
         }
@@ -40,10 +45,10 @@ impl Suite {
 }
 
 pub(crate) const PACKAGE: &str = "wingbeat-conformance";
-const REFERENCE_APP: &str = "reference-app";
+pub(crate) const REFERENCE_APP: &str = "reference-app";
 
 /// The reference app, or nothing if another server is named.
-pub(crate) fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
+fn reference_app(workspace: &Workspace, url: Option<&str>) -> Result<Option<Server>, Failure> {
     match url {
         Some(_) => Ok(None),
         None => Server::start(&workspace.build(PACKAGE, REFERENCE_APP)?, workspace.aloud).map(Some),
@@ -88,4 +93,27 @@ pub(crate) fn browser(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut npm = workspace.command("npm");
     let output = workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_BINARY", binary))?;
     Ok(Tally::of(&output))
+}
+
+/// Other implementations, in whatever runs them: both are run whatever the first one's result.
+pub(crate) fn peers(workspace: &Workspace) -> Result<Tally, Failure> {
+    let folder = workspace.root.join("conformance/peers");
+    install::npm_packages(workspace, &folder)?;
+    install::python_peer(workspace)?;
+    let app = workspace.build(PACKAGE, REFERENCE_APP)?;
+    let client = workspace.build(PACKAGE, "peer-client")?;
+    let run = |mut command: Command| {
+        command.current_dir(&folder).env("WINGBEAT_REFERENCE_APP", &app).env("WINGBEAT_PEER_CLIENT", &client);
+        workspace.try_run(&mut command)
+    };
+    let mut npm = workspace.command("npm");
+    npm.args(["test", "--silent"]);
+    let mut python = workspace.command(folder.join(".venv/bin/python"));
+    python.arg("peers.py");
+    let outcomes = [run(npm)?, run(python)?];
+    let tally = Tally::of(&outcomes.each_ref().map(|(_, output)| output.as_str()).concat());
+    if outcomes.iter().all(|(succeeded, _)| *succeeded) {
+        return Ok(tally);
+    }
+    Err(Failure(outcomes.map(|(_, output)| output).concat()))
 }

@@ -47,8 +47,7 @@ pub(crate) fn update(workspace: &Workspace) -> Result<(), Failure> {
 
 fn count(workspace: &Workspace) -> Result<Vec<Count>, Failure> {
     install::valgrind(workspace)?;
-    workspace.run(&mut workspace.cargo(["build", "--quiet", "--release", "--locked", "-p", "wingbeat-bench-guard"]))?;
-    let program = workspace.target.join("release/wingbeat-bench-guard");
+    let program = workspace.build_release("wingbeat-bench-guard", "wingbeat-bench-guard")?;
     let mut quiet = workspace.clone();
     quiet.aloud = false;
     let deeds = parse(&quiet.run(&mut workspace.command(&program))?)?;

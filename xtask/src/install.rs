@@ -13,6 +13,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tally, Failure> {
         npm_packages(workspace, &folder)?;
     }
     autobahn(workspace)?;
+    python_peer(workspace)?;
     Ok(Tally::PASSED)
 }
 
@@ -74,6 +75,18 @@ pub(crate) fn autobahn(workspace: &Workspace) -> Result<(), Failure> {
     // Written last by `setup.sh`.
     let built = changed(".venv/site/autobahntestsuite/__main__.py");
     if ["setup.sh", "port.py", "sdists.sha256"].into_iter().all(|source| built > changed(source)) {
+        return Ok(());
+    }
+    workspace.run(&mut workspace.command(folder.join("setup.sh"))).map(drop)
+}
+
+/// Python's websockets in its own Python, beside its tests.
+pub(crate) fn python_peer(workspace: &Workspace) -> Result<(), Failure> {
+    let folder = workspace.root.join("conformance/peers");
+    let changed = |path: &str| folder.join(path).metadata().and_then(|file| file.modified()).ok();
+    // Written last by `setup.sh`.
+    let built = changed(".venv/done");
+    if ["setup.sh", "requirements.txt"].into_iter().all(|source| built > changed(source)) {
         return Ok(());
     }
     workspace.run(&mut workspace.command(folder.join("setup.sh"))).map(drop)

@@ -44,6 +44,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: |workspace| conformance::transcripts(workspace, None, &[]),
     },
     Step { name: "phoenix", about: "the unmodified npm client", run: conformance::phoenix },
+    Step { name: "peers", about: "ws, Python's websockets and Chromium, compressed", run: conformance::peers },
     Step { name: "browser", about: "the chat in a real browser", run: conformance::browser },
     Step {
         name: "autobahn",

@@ -72,6 +72,12 @@ impl Workspace {
         Ok(self.target.join("debug").join(binary))
     }
 
+    /// Builds a binary as it is released.
+    pub(crate) fn build_release(&self, package: &str, binary: &str) -> Result<PathBuf, Failure> {
+        self.run(&mut self.cargo(["build", "--quiet", "--release", "-p", package, "--bin", binary]))?;
+        Ok(self.target.join("release").join(binary))
+    }
+
     /// Runs a command to its end and returns what it printed, both streams as they came.
     pub(crate) fn run(&self, command: &mut Command) -> Result<String, Failure> {
         let (succeeded, output) = self.try_run(command)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use wingbeat_websocket::{CloseFrame, Limits, Received};
+use wingbeat_websocket::{CloseFrame, Received};
 
 use super::compare::Volatile;
 use super::exchange::Response;
 use super::transcript::{Close, Direction, Kind, Side, Step, Transcript};
-use crate::client::{Client, Event};
+use crate::client::{Client, Event, Setup};
 
 /// How long anything that shall come may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ impl<'t> Replay<'t> {
                 Some(token) => format!("{resource}&token={token}"),
                 None => resource.to_owned(),
             };
-            let client = Client::connect(self.host, &resource, Limits::DEFAULT, deadline()).map_err(trouble)?;
+            let client = Client::connect(self.host, &resource, Setup::default(), deadline()).map_err(trouble)?;
             self.clients.insert(conn, client);
         }
         Ok(self.clients.get_mut(conn).expect("it has just been put there"))
