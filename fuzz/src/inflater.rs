@@ -15,7 +15,7 @@ const PING: u8 = 0x9;
 /// The tail that a sender cuts off, and an empty final block, so that a stream shows whether it is whole.
 const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
-/// Flags, the limit, two bytes of configuration, four sizes of pieces; then messages, each behind its length in eights.
+/// Flags, the limit, two bytes of configuration, four sizes of pieces; then messages, each behind its length.
 pub fn inflater(data: &[u8]) {
     let Some((&[flags, limit, bits, more, ref sizes @ ..], mut rest)) = data.split_first_chunk::<8>() else { return };
     let max_bytes = 1 << (limit & 15);
@@ -25,11 +25,17 @@ pub fn inflater(data: &[u8]) {
     let mut server = Side::new(Role::Server, limits, config, Some(params));
     let window_bytes = if params.has_client_takeover() { 1 << params.client_window_bits() } else { 0 };
     let mut history = Vec::new();
+    let mut compressor = compressor();
     let kind = if flags & 1 == 0 { BINARY } else { TEXT };
-    while let Some((&eights, behind)) = rest.split_first() {
-        let (message, behind) = behind.split_at((usize::from(eights) * 8).min(behind.len()));
+    while let Some((&length, behind)) = rest.split_first() {
+        let length = if length < 128 { usize::from(length) } else { usize::from(length - 127) * 32 };
+        let (message, behind) = behind.split_at(length.min(behind.len()));
         rest = behind;
-        let compressed = if flags & 2 == 0 { message.to_vec() } else { deflate(message) };
+        // The other knows the largest window only; for a smaller one it has to forget.
+        if !params.has_client_takeover() || params.client_window_bits() < 15 {
+            compressor.reset();
+        }
+        let compressed = if flags & 2 == 0 { message.to_vec() } else { deflate(&mut compressor, message) };
         // What is larger than a message may be is refused before it is inflated.
         if compressed.len() > max_bytes {
             return;
@@ -130,11 +136,14 @@ fn run(buffer: &mut [u8], start: usize, mut input: &[u8]) -> Option<(usize, bool
     }
 }
 
+fn compressor() -> CompressorOxide {
+    CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0))
+}
+
 /// As another crate compresses it, without the tail (RFC 7692 §7.2.1).
-fn deflate(message: &[u8]) -> Vec<u8> {
-    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
+fn deflate(compressor: &mut CompressorOxide, message: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
-    compress_to_output(&mut compressor, message, TDEFLFlush::Sync, |bytes| {
+    compress_to_output(compressor, message, TDEFLFlush::Sync, |bytes| {
         output.extend_from_slice(bytes);
         true
     });

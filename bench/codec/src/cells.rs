@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
 
-use crate::frames::{Frames, Payload};
+use crate::frames::{self, Frames, Payload};
 use crate::kernels::{self, Check, Mask};
-use crate::peers::{self, Open, Result};
+use crate::peers::{self, Open, OpenDeflating, RAW, Result};
 use crate::pipe::Pipe;
 
 const SIZES: [usize; 4] = [20, 64, 1024, 65_536];
@@ -30,6 +30,8 @@ pub fn all() -> Vec<Cell> {
     cells.extend(texts.into_iter().flat_map(|text| SIZES.map(|size| checking(text, size))));
     cells.extend(kinds.into_iter().flat_map(|kind| SIZES.map(|size| reading(kind, size))));
     cells.extend(SIZES.map(echoing));
+    cells.extend(SIZES.map(deflating));
+    cells.extend(SIZES.map(inflating));
     cells
 }
 
@@ -39,6 +41,7 @@ fn name(verb: &str, payload: Payload, size: usize) -> String {
         Payload::Ascii => "ASCII",
         Payload::Nonascii => "non-ASCII",
         Payload::Broken => "broken",
+        Payload::Json => "JSON",
     };
     format!("{verb} {kind} {}", bytes(size))
 }
@@ -118,4 +121,36 @@ fn echoing(size: usize) -> Cell {
         (whose, Box::new(move || peer.echo(count).map(|()| count)))
     };
     Cell { name: name("echo", Payload::Binary, size), contestants: peers::ALL.into_iter().map(contestant).collect() }
+}
+
+fn deflating(size: usize) -> Cell {
+    let message = Payload::Json.bytes(size);
+    let text = String::from_utf8(message.clone()).expect("it is text");
+    let count = repetitions(size);
+    let contestant = |(whose, open): (&'static str, OpenDeflating)| -> (&'static str, Pass) {
+        let (pipe, written) = Pipe::counted();
+        open(pipe).and_then(|mut peer| peer.send(&text, 1)).expect(whose);
+        let written = written.load(Ordering::Relaxed);
+        assert!(written > 0 && (size < 1024 || written < size), "{whose} has sent {written} of {size} bytes");
+        let (mut peer, text) = (open(Pipe::new(&frames::deflated(size))).expect(whose), text.clone());
+        (whose, Box::new(move || peer.send(&text, count).map(|()| count)))
+    };
+    let mut contestants: Vec<_> = peers::DEFLATING.into_iter().map(contestant).collect();
+    let mut raw = peers::raw_deflate(message);
+    contestants.push((RAW, Box::new(move || (0..count).try_for_each(|_| raw()).map(|()| count))));
+    Cell { name: name("deflate", Payload::Json, size), contestants }
+}
+
+fn inflating(size: usize) -> Cell {
+    let frames = frames::deflated(size);
+    let count = frames.count;
+    let contestant = |(whose, open): (&'static str, OpenDeflating)| -> (&'static str, Pass) {
+        let mut peer = open(Pipe::new(&frames)).expect(whose);
+        assert_eq!(peer.receive(count).expect(whose), count * size, "{whose} has not read all");
+        (whose, Box::new(move || peer.receive(count).map(|_| count)))
+    };
+    let mut contestants: Vec<_> = peers::DEFLATING.into_iter().map(contestant).collect();
+    let mut raw = peers::raw_inflate(Payload::Json.bytes(size));
+    contestants.push((RAW, Box::new(move || (0..count).try_for_each(|_| raw()).map(|()| count))));
+    Cell { name: name("inflate", Payload::Json, size), contestants }
 }

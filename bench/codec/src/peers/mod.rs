@@ -1,5 +1,6 @@
 //! The crates that are compared, each used as its documentation wants it.
 
+mod deflate;
 mod fastwebsockets;
 mod tokio_websockets;
 mod tungstenite;
@@ -37,6 +38,12 @@ pub const ALL: [(&str, Open); 6] = [
     ("wtx", wtx::open),
     ("yawc", yawc::open),
 ];
+
+pub use deflate::{OpenDeflating, RAW, raw_deflate, raw_inflate};
+
+/// Those that compress, ours first.
+pub const DEFLATING: [(&str, OpenDeflating); 3] =
+    [(OURS, deflate::wingbeat), ("wtx", deflate::wtx), ("yawc", deflate::yawc)];
 
 /// Runs a future that never waits, as the pipe is always ready.
 fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
