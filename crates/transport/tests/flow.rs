@@ -288,7 +288,7 @@ impl Handler for Pausing {
 }
 
 #[test]
-fn what_waits_unread_is_no_silence() {
+fn ws_l7_what_waits_unread_is_no_silence() {
     let (paused, is_paused) = channel();
     let (silent, silent_events) = probe(silent);
     let options = options().with_idle_timeout(Some(Duration::from_millis(100)));
