@@ -6,10 +6,34 @@ use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 
 use crate::connection::Phase;
 use crate::handler::{Cause, Closed};
+use crate::inbox::ConnectionId;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
 
 impl Turn {
+    pub(crate) fn close_now(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(key) = self.key_of(id) {
+            self.close_connection(key, Cause::Local, code, reason);
+        }
+    }
+
+    /// Sends Close and from then on only waits for the peer's (RFC 6455 §7.1.2).
+    pub(crate) fn close_connection(&mut self, key: usize, cause: Cause, code: CloseCode, reason: &str) {
+        if self.connections[key].phase != Phase::Open {
+            return;
+        }
+        self.write_corked(key, 0, |connection, cork| {
+            connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
+            connection.phase = Phase::Closing;
+            connection.closing = Some((cause, code));
+            connection.paused = false;
+        });
+        let timeout = self.connections[key].options.close_timeout;
+        let deadline = self.wheel.deadline(self.now, timeout);
+        self.set_deadline(key, deadline);
+        self.read_again(key);
+    }
+
     /// The peer's Close came; ours is out too, before it or as its answer.
     pub(crate) fn handle_peer_close(&mut self, key: usize, frame: Option<CloseFrame>) {
         let cause = self.connections[key].closing.map_or(Cause::Peer, |(cause, _)| cause);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use wingbeat_websocket::{self as websocket, CloseCode, Role};
 
-use crate::config::SocketOptions;
 use crate::error::SendError;
 use crate::handler::{Cause, Handler};
+use crate::options::SocketOptions;
 use crate::output::Output;
 use crate::pools::PoolId;
-use crate::server::Seat;
+use crate::seats::Seat;
 use crate::stream::Stream;
 use crate::wheel::{NEVER, Tick};
 

@@ -23,7 +23,8 @@ use tower_service::Service;
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Request, Upgrade};
 use crate::opening::{ask, poll_answer};
-use crate::server::{Seat, Shared, refusal};
+use crate::seats::Seat;
+use crate::server::{Shared, refusal};
 use crate::stream::Stream;
 
 /// What [`Server::start`](crate::Server::start) takes for all that is not for one of our mounts: an `axum::Router`, or

@@ -11,10 +11,10 @@ use http::request::Parts;
 use wingbeat_websocket::deflate::{DeflateGrant, DeflateParams};
 use wingbeat_websocket::handshake::{HandshakeError, UpgradeRequest};
 
-use crate::config::SocketOptions;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::inbox::Workers;
+use crate::options::SocketOptions;
 
 /// What answers the requests for one path. The worker asks it as soon as the request's head is there.
 pub trait Mount: Send + Sync + 'static {

@@ -12,13 +12,14 @@ use http::{HeaderValue, StatusCode, header};
 use wingbeat_websocket::handshake::{HeadError, may_complete_head, parse_head, write_response_head};
 use wingbeat_websocket::{self as websocket, Role};
 
-use crate::config::SocketOptions;
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId};
 use crate::mount::{Answer, Mount, Request, Upgrade};
-use crate::server::{Seat, refusal};
+use crate::options::SocketOptions;
+use crate::seats::Seat;
+use crate::server::refusal;
 use crate::stream::Stream;
 use crate::turn::Turn;
 use crate::wheel::NEVER;

@@ -1,22 +1,22 @@
 //! A server: its mounts, its workers, its beginning and its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use wingbeat_websocket::CloseCode;
-use wingbeat_websocket::handshake::{HeadLimits, UpgradeRequest};
+use wingbeat_websocket::handshake::HeadLimits;
 
-use crate::config::{Config, SocketOptions};
+use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::http::{Http, HttpService};
-use crate::inbox::{Command, Inbox, InboxReceiver, WorkerId, Workers};
+use crate::inbox::{Inbox, InboxReceiver, WorkerId, Workers};
 use crate::listener::listen;
-use crate::mount::{Answer, Mount, Request, Routes, Upgrade};
+use crate::mount::{Mount, Request, Routes};
+use crate::options::SocketOptions;
+use crate::raw::RawMount;
+use crate::running::Running;
+use crate::seats::Seats;
 use crate::websocket::{Accepted, WebSocket};
 use crate::worker::{ServeHttp, Worker};
 
@@ -28,37 +28,6 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) workers: Workers,
     pub(crate) seats: Seats,
-}
-
-/// Counts connections against [`Config::max_connections`].
-#[derive(Clone, Debug)]
-pub(crate) struct Seats {
-    taken: Arc<AtomicUsize>,
-    most: usize,
-}
-
-/// One counted connection.
-#[derive(Debug)]
-pub(crate) struct Seat(Arc<AtomicUsize>);
-
-impl Seats {
-    fn new(most: usize) -> Self {
-        Self { taken: Arc::default(), most }
-    }
-
-    pub(crate) fn take(&self) -> Option<Seat> {
-        if self.taken.fetch_add(1, Ordering::Relaxed) < self.most {
-            return Some(Seat(self.taken.clone()));
-        }
-        self.taken.fetch_sub(1, Ordering::Relaxed);
-        None
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A server that is being put together.
@@ -201,89 +170,11 @@ fn spawn_worker(
     is_started.recv().map_err(lost).flatten().map_err(Error::Worker)
 }
 
-struct RawMount<M> {
-    options: Arc<SocketOptions>,
-    make: M,
-}
-
-impl<M> Mount for RawMount<M>
-where
-    M: Fn(&Request) -> Result<Box<dyn Handler>, http::Response<Bytes>> + Send + Sync + 'static,
-{
-    fn handle_request(&self, request: Request) -> Answer {
-        match self.answer(&request) {
-            Ok(upgrade) => Answer::Upgrade(upgrade),
-            Err(response) => Answer::Respond(response),
-        }
-    }
-}
-
-impl<M> RawMount<M>
-where
-    M: Fn(&Request) -> Result<Box<dyn Handler>, http::Response<Bytes>>,
-{
-    fn answer(&self, request: &Request) -> Result<Upgrade, http::Response<Bytes>> {
-        let upgrade = UpgradeRequest::parse(&request.head).map_err(|error| error.response().map(Bytes::from))?;
-        if !self.options.check_origin.allows(request) {
-            return Err(refusal(http::StatusCode::FORBIDDEN, "this origin may not connect"));
-        }
-        let handler = (self.make)(request)?;
-        Upgrade::accept(upgrade, None, handler, self.options.clone()).map_err(|error| error.response().map(Bytes::from))
-    }
-}
-
 /// An HTTP answer of one sentence.
 pub(crate) fn refusal(status: http::StatusCode, why: &'static str) -> http::Response<Bytes> {
     let mut response = http::Response::new(Bytes::from_static(why.as_bytes()));
     *response.status_mut() = status;
     response
-}
-
-/// A server at work. Dropping it does not stop it; [`shutdown`](Self::shutdown) does.
-#[derive(Debug)]
-pub struct Running {
-    local_addr: SocketAddr,
-    shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
-    all_done: mpsc::Receiver<()>,
-}
-
-impl Running {
-    /// Where it listens.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Its workers.
-    #[must_use]
-    pub fn workers(&self) -> &Workers {
-        &self.shared.workers
-    }
-
-    /// How many TCP connections there are now, HTTP included.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.shared.seats.taken.load(Ordering::Relaxed)
-    }
-
-    /// Stops accepting, closes every connection with `code`, and waits until all are gone, `within` at most; what is
-    /// left then is dropped. Not cancel-safe in so far as the server stops even if the future is dropped.
-    pub async fn shutdown(mut self, code: CloseCode, reason: &str, within: Duration) {
-        let by = Instant::now() + within;
-        for worker in self.shared.workers.ids() {
-            let stop = Command::Stop { code, reason: reason.into(), by };
-            let _ = self.shared.workers.inbox(worker).post_always(stop);
-        }
-        let _ = self.stop.send(true);
-        // No worker ever sends: the channel ends with the last of them.
-        let _ = self.all_done.recv().await;
-    }
-
-    /// Waits until every worker has ended, which only a failure of the system makes them do. Cancel-safe.
-    pub async fn wait(&mut self) {
-        let _ = self.all_done.recv().await;
-    }
 }
 
 impl std::fmt::Debug for Shared {

@@ -9,31 +9,22 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use bytes::Bytes;
 use slab::Slab;
-use wingbeat_websocket::deflate::Compression;
-use wingbeat_websocket::{CloseCode, CloseFrame, Opcode, encode_server_frame, encode_server_header};
+use wingbeat_websocket::CloseCode;
 
-use crate::connection::{Connection, Phase, Waiting};
+use crate::connection::Connection;
 use crate::context::Context;
-use crate::error::SendError;
 use crate::handler::{Cause, Handler, Info};
 use crate::inbox::{
     Command, ConnectionId, WorkerId, Workers, has_commands, put_back_commands, take_command, take_commands,
 };
-use crate::message::{EncodedMessage, Message};
-use crate::output::{SHARED_FROM_BYTES, Written};
-use crate::pools::{PoolId, Pools};
+use crate::message::EncodedMessage;
+use crate::pools::Pools;
+use crate::sending::Corked;
 use crate::wheel::{Tick, Wheel};
-
-/// The cork is written out when it has grown beyond this, even in the middle of a turn.
-const MAX_CORK_BYTES: usize = 1 << 20;
 
 /// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
 const CALLBACKS_PER_TURN: usize = 4096;
-
-/// Where in the cork a frame lies that goes to many.
-type Corked = Option<std::ops::Range<u32>>;
 
 /// The worker, in one of its turns.
 pub struct Turn {
@@ -246,228 +237,6 @@ impl Turn {
         put_back_commands(later);
     }
 
-    fn send_command(&mut self, to: ConnectionId, message: &EncodedMessage, written: Option<Waiting>) {
-        let result = self.send_shared(to, message);
-        let Some(written) = written else { return };
-        match self.key_of(to) {
-            Some(key) if result.is_ok() && !self.connections[key].has_room() => {
-                self.connections[key].waiting.push(written);
-            }
-            _ => drop(written.send(result)),
-        }
-    }
-
-    fn send_shared(&mut self, id: ConnectionId, message: &EncodedMessage) -> Result<(), SendError> {
-        let key = self.key_of(id).ok_or(SendError::Closed)?;
-        self.send_encoded(key, message)
-    }
-
-    pub(crate) fn send_encoded(&mut self, key: usize, message: &EncodedMessage) -> Result<(), SendError> {
-        self.relieve_cork();
-        match self.connections[key].pool {
-            None => self.send_frame(key, message.as_frame(), &mut Corked::default()),
-            Some(pool) => self.send_deflated(key, pool, message),
-        }
-    }
-
-    /// Sends a frame that others may be sent, too: if it is small, `corked` says where in the cork it lies by then.
-    #[inline]
-    fn send_frame(&mut self, key: usize, frame: &Bytes, corked: &mut Corked) -> Result<(), SendError> {
-        self.admit(key, frame.len())?;
-        if frame.len() < SHARED_FROM_BYTES {
-            let range = corked.get_or_insert_with(|| {
-                let start = self.cork.len() as u32;
-                self.cork.extend_from_slice(frame);
-                start..self.cork.len() as u32
-            });
-            self.connections[key].output.push_corked(range.clone(), 1);
-        } else {
-            self.connections[key].output.push_shared(frame.clone());
-        }
-        self.touch(key);
-        Ok(())
-    }
-
-    /// Sends the frame compressed for the connection's window, if that makes it smaller.
-    #[inline(never)]
-    fn send_deflated(&mut self, key: usize, pool: PoolId, message: &EncodedMessage) -> Result<(), SendError> {
-        let bits = self.connections[key].protocol.send_window_bits();
-        let deflated = bits.and_then(|bits| message.deflated(bits, self.pools.get(pool)));
-        let Some(frame) = deflated else {
-            return self.send_frame(key, message.as_frame(), &mut Corked::default());
-        };
-        self.send_frame(key, frame, &mut Corked::default())?;
-        self.connections[key].protocol.reset_deflater();
-        Ok(())
-    }
-
-    /// Appends to the cork what `write` writes, as the output of `key`.
-    #[inline]
-    pub(crate) fn write_corked(
-        &mut self,
-        key: usize,
-        messages: u32,
-        write: impl FnOnce(&mut Connection, &mut Vec<u8>),
-    ) {
-        let start = self.cork.len();
-        let connection = &mut self.connections[key];
-        write(connection, &mut self.cork);
-        if self.cork.len() > start {
-            connection.output.push_corked(start as u32..self.cork.len() as u32, messages);
-            self.touch(key);
-        }
-    }
-
-    /// Sends a message to a connection that may have agreed on compression.
-    pub(crate) fn send_compressed(
-        &mut self,
-        key: usize,
-        message: Message<'_>,
-        compression: Compression,
-    ) -> Result<(), SendError> {
-        let Some(id) = self.connections[key].pool else {
-            let frame = |_: &mut Connection, cork: &mut Vec<u8>| {
-                encode_server_frame(message.opcode(), message.as_bytes(), cork);
-            };
-            self.write_corked(key, 1, frame);
-            return Ok(());
-        };
-        let start = self.cork.len();
-        let (connection, pool) = (&mut self.connections[key], self.pools.get(id));
-        let sent = match message {
-            Message::Text(text) => connection.protocol.send_text_with(text, compression, pool, &mut self.cork),
-            Message::Binary(bytes) => connection.protocol.send_binary_with(bytes, compression, pool, &mut self.cork),
-        };
-        sent.map_err(|_| SendError::Closed)?;
-        connection.output.push_corked(start as u32..self.cork.len() as u32, 1);
-        self.touch(key);
-        Ok(())
-    }
-
-    /// Sends a message too large to be worth a copy, right behind what waits.
-    #[cold]
-    pub(crate) fn send_large(&mut self, key: usize, opcode: Opcode, payload: &[u8]) {
-        self.write(key);
-        let mut frame = Vec::new();
-        encode_server_header(opcode, payload.len(), &mut frame);
-        let connection = &mut self.connections[key];
-        if !connection.output.is_empty() {
-            frame.extend_from_slice(payload);
-            connection.output.push_owned(frame);
-            return self.touch(key);
-        }
-        match connection.output.write_through(&mut connection.stream, &frame, payload) {
-            Ok(Written::All) => {}
-            Ok(Written::Blocked) => connection.blocked = true,
-            Err(_) => self.mark_lost(key),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn touch(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if !connection.touched {
-            connection.touched = true;
-            self.touched.push_back(key as u32);
-        }
-    }
-
-    /// Never called while a range of the cork is on its way to an output.
-    #[inline]
-    pub(crate) fn relieve_cork(&mut self) {
-        if self.cork.len() > MAX_CORK_BYTES {
-            self.flush(usize::MAX);
-        }
-    }
-
-    /// Whether `bytes` more may be sent to `key`; if its output is full, it is closed.
-    #[inline]
-    pub(crate) fn admit(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
-        let connection = &self.connections[key];
-        if connection.phase != Phase::Open {
-            return Err(SendError::Closed);
-        }
-        let is_full = connection.output.len() + bytes > connection.options.max_output_bytes
-            || connection.blocked && connection.output.messages() >= connection.options.max_output_messages;
-        if is_full { self.make_room(key, bytes) } else { Ok(()) }
-    }
-
-    /// One message is always admitted, however large, once nothing waits before it.
-    #[cold]
-    fn make_room(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
-        self.write(key);
-        let connection = &self.connections[key];
-        let fits = connection.output.len() + bytes <= connection.options.max_output_bytes
-            && connection.output.messages() < connection.options.max_output_messages;
-        if fits || connection.output.is_empty() {
-            return Ok(());
-        }
-        self.close_connection(key, Cause::SlowConsumer, CloseCode::TRY_AGAIN_LATER, "too slow");
-        Err(SendError::Full)
-    }
-
-    /// Writes what `key` has to say, unless its socket is known to take nothing.
-    pub(crate) fn write(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.blocked {
-            connection.output.hold(&self.cork);
-            return;
-        }
-        if !connection.output.is_empty() {
-            match connection.output.write(&mut connection.stream, &self.cork) {
-                Ok(Written::All) => {}
-                Ok(Written::Blocked) => connection.blocked = true,
-                Err(_) => self.mark_lost(key),
-            }
-        }
-        self.after_write(key);
-    }
-
-    #[inline]
-    fn after_write(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if !connection.waiting.is_empty() && connection.has_room() {
-            connection.settle_waiting(Ok(()));
-        }
-        if connection.phase == Phase::Lingering && connection.output.is_empty() && !connection.is_shut {
-            connection.is_shut = true;
-            connection.stream.shutdown_write();
-            if connection.hung_up && !connection.readable {
-                self.mark_lost(key);
-            }
-        }
-    }
-
-    #[cold]
-    fn mark_lost(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        connection.output = crate::output::Output::default();
-        if !connection.lost {
-            connection.lost = true;
-            // The present callback, which may be sending in a loop, is told by `SendError::Closed`.
-            if connection.phase == Phase::Open {
-                connection.phase = Phase::Closing;
-            }
-            self.lost.push(key as u32);
-        }
-    }
-
-    /// Writes at most `most` of the touched connections; the cork is free again once none is left.
-    pub(crate) fn flush(&mut self, most: usize) {
-        for _ in 0..most.min(self.touched.len()) {
-            let Some(index) = self.touched.pop_front() else { break };
-            let key = index as usize;
-            if self.connections.get(key).is_some_and(|connection| connection.touched) {
-                self.connections[key].touched = false;
-                self.write(key);
-            }
-        }
-        if self.touched.is_empty() {
-            self.cork.clear();
-            self.cork.shrink_to(2 * MAX_CORK_BYTES);
-        }
-    }
-
     pub(crate) fn set_deadline(&mut self, key: usize, at: Tick) {
         let connection = &mut self.connections[key];
         connection.deadline = at;
@@ -475,29 +244,6 @@ impl Turn {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);
         }
-    }
-
-    fn close_now(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        if let Some(key) = self.key_of(id) {
-            self.close_connection(key, Cause::Local, code, reason);
-        }
-    }
-
-    /// Sends Close and from then on only waits for the peer's (RFC 6455 §7.1.2).
-    pub(crate) fn close_connection(&mut self, key: usize, cause: Cause, code: CloseCode, reason: &str) {
-        if self.connections[key].phase != Phase::Open {
-            return;
-        }
-        self.write_corked(key, 0, |connection, cork| {
-            connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
-            connection.phase = Phase::Closing;
-            connection.closing = Some((cause, code));
-            connection.paused = false;
-        });
-        let timeout = self.connections[key].options.close_timeout;
-        let deadline = self.wheel.deadline(self.now, timeout);
-        self.set_deadline(key, deadline);
-        self.read_again(key);
     }
 
     pub(crate) fn resume(&mut self, key: usize) {

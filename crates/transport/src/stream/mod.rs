@@ -17,44 +17,52 @@ pub(crate) enum Stream {
 impl Stream {
     /// Readiness is edge-triggered and asked for once, for both directions.
     pub(crate) fn register(&mut self, registry: &Registry, index: usize) -> io::Result<()> {
-        let Self::Tcp(stream) = self;
-        registry.register(stream, Token(index), Interest::READABLE | Interest::WRITABLE)
+        match self {
+            Self::Tcp(stream) => registry.register(stream, Token(index), Interest::READABLE | Interest::WRITABLE),
+        }
     }
 
     /// Leaves the set; from now on the stream may live elsewhere.
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        let Self::Tcp(stream) = self;
-        registry.deregister(stream)
+        match self {
+            Self::Tcp(stream) => registry.deregister(stream),
+        }
     }
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self;
-        stream.read(buffer)
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+        }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self;
-        stream.write(bytes)
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+        }
     }
 
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self;
-        stream.write_vectored(slices)
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+        }
     }
 
     /// Says that nothing more will be written (FIN). The peer may have gone already, which is no news.
     pub(crate) fn shutdown_write(&mut self) {
-        let Self::Tcp(stream) = self;
-        let _ = stream.shutdown(Shutdown::Write);
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+        };
     }
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        let Self::Tcp(stream) = self;
-        stream.peer_addr().ok()
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+        }
     }
 
     pub(crate) fn into_std(self) -> std::net::TcpStream {
-        let Self::Tcp(stream) = self;
-        stream.into()
+        match self {
+            Self::Tcp(stream) => stream.into(),
+        }
     }
 }

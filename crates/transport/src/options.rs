@@ -1,0 +1,104 @@
+//! What one connection may do and cost, with its defaults.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use wingbeat_websocket::deflate::{DeflateBudget, DeflateConfig};
+use wingbeat_websocket::{CloseCode, Limits};
+
+use crate::origin::CheckOrigin;
+
+/// What one connection may do and cost. One value is shared by all connections of a mount.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SocketOptions {
+    /// Frame, message and fragment limits of what comes in. Default: [`Limits::DEFAULT`].
+    pub limits: Limits,
+    /// Silence of the peer after which it is closed; `None` never. Default: 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// Code of that close. Default: 1001.
+    pub idle_close: CloseCode,
+    /// How long the peer may take to answer our Close, and to hang up after it. Default: 5 s.
+    pub close_timeout: Duration,
+    /// Bytes that may wait for a peer that does not read. Default: 1 MiB. Beyond it: Close 1013.
+    pub max_output_bytes: usize,
+    /// Messages that may wait for a peer that does not read. Default: 1,024. Beyond it: Close 1013.
+    pub max_output_messages: usize,
+    /// How messages are compressed where the client offers permessage-deflate (RFC 7692). Default: `None`, not at all;
+    /// read [`Compression::Never`](crate::Compression::Never) before secrets go into compressed messages.
+    pub deflate: Option<DeflateConfig>,
+    /// Memory of all connections with context takeover together; who finds none left is connected without takeover.
+    /// Default: one budget of 256 MiB for the whole process.
+    pub deflate_budget: Arc<DeflateBudget>,
+    /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
+    pub check_origin: CheckOrigin,
+}
+
+/// What connections with context takeover may hold where no mount says otherwise.
+static DEFLATE_BUDGET: LazyLock<Arc<DeflateBudget>> = LazyLock::new(|| Arc::new(DeflateBudget::new(256 << 20)));
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            idle_timeout: Some(Duration::from_secs(60)),
+            idle_close: CloseCode::GOING_AWAY,
+            close_timeout: Duration::from_secs(5),
+            max_output_bytes: 1 << 20,
+            max_output_messages: 1024,
+            deflate: None,
+            deflate_budget: DEFLATE_BUDGET.clone(),
+            check_origin: CheckOrigin::SameHost,
+        }
+    }
+}
+
+impl SocketOptions {
+    /// Sets the limits of what comes in.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets the silence after which the peer is closed; `None` never.
+    #[must_use]
+    pub fn with_idle_timeout(self, idle_timeout: Option<Duration>) -> Self {
+        Self { idle_timeout, ..self }
+    }
+
+    /// Sets the code with which a silent peer is closed.
+    #[must_use]
+    pub fn with_idle_close(self, idle_close: CloseCode) -> Self {
+        Self { idle_close, ..self }
+    }
+
+    /// Sets how long the peer may take to answer our Close.
+    #[must_use]
+    pub fn with_close_timeout(self, close_timeout: Duration) -> Self {
+        Self { close_timeout, ..self }
+    }
+
+    /// Sets how many bytes and messages may wait for a peer that does not read.
+    #[must_use]
+    pub fn with_max_output(self, max_output_bytes: usize, max_output_messages: usize) -> Self {
+        Self { max_output_bytes, max_output_messages, ..self }
+    }
+
+    /// Compresses messages where the client offers it.
+    #[must_use]
+    pub fn with_deflate(self, deflate: DeflateConfig) -> Self {
+        Self { deflate: Some(deflate), ..self }
+    }
+
+    /// Sets the memory that connections with context takeover may hold together.
+    #[must_use]
+    pub fn with_deflate_budget(self, deflate_budget: Arc<DeflateBudget>) -> Self {
+        Self { deflate_budget, ..self }
+    }
+
+    /// Sets who may open a connection from a browser.
+    #[must_use]
+    pub fn with_check_origin(self, check_origin: CheckOrigin) -> Self {
+        Self { check_origin, ..self }
+    }
+}

@@ -1,0 +1,58 @@
+//! A server at work, and its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use wingbeat_websocket::CloseCode;
+
+use crate::inbox::{Command, Workers};
+use crate::server::Shared;
+
+/// A server at work. Dropping it does not stop it; [`shutdown`](Self::shutdown) does.
+#[derive(Debug)]
+pub struct Running {
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) all_done: mpsc::Receiver<()>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Its workers.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.shared.workers
+    }
+
+    /// How many TCP connections there are now, HTTP included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.seats.taken()
+    }
+
+    /// Stops accepting, closes every connection with `code`, and waits until all are gone, `within` at most; what is
+    /// left then is dropped. Not cancel-safe in so far as the server stops even if the future is dropped.
+    pub async fn shutdown(mut self, code: CloseCode, reason: &str, within: Duration) {
+        let by = Instant::now() + within;
+        for worker in self.shared.workers.ids() {
+            let stop = Command::Stop { code, reason: reason.into(), by };
+            let _ = self.shared.workers.inbox(worker).post_always(stop);
+        }
+        let _ = self.stop.send(true);
+        // No worker ever sends: the channel ends with the last of them.
+        let _ = self.all_done.recv().await;
+    }
+
+    /// Waits until every worker has ended, which only a failure of the system makes them do. Cancel-safe.
+    pub async fn wait(&mut self) {
+        let _ = self.all_done.recv().await;
+    }
+}

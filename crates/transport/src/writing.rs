@@ -1,0 +1,89 @@
+//! How what was sent leaves: the cork, the flush list, and one write per connection.
+
+use crate::connection::Phase;
+use crate::output::Written;
+use crate::turn::Turn;
+
+/// The cork is written out when it has grown beyond this, even in the middle of a turn.
+const MAX_CORK_BYTES: usize = 1 << 20;
+
+impl Turn {
+    #[inline]
+    pub(crate) fn touch(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if !connection.touched {
+            connection.touched = true;
+            self.touched.push_back(key as u32);
+        }
+    }
+
+    /// Never called while a range of the cork is on its way to an output.
+    #[inline]
+    pub(crate) fn relieve_cork(&mut self) {
+        if self.cork.len() > MAX_CORK_BYTES {
+            self.flush(usize::MAX);
+        }
+    }
+
+    /// Writes what `key` has to say, unless its socket is known to take nothing.
+    pub(crate) fn write(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.blocked {
+            connection.output.hold(&self.cork);
+            return;
+        }
+        if !connection.output.is_empty() {
+            match connection.output.write(&mut connection.stream, &self.cork) {
+                Ok(Written::All) => {}
+                Ok(Written::Blocked) => connection.blocked = true,
+                Err(_) => self.mark_lost(key),
+            }
+        }
+        self.after_write(key);
+    }
+
+    #[inline]
+    fn after_write(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if !connection.waiting.is_empty() && connection.has_room() {
+            connection.settle_waiting(Ok(()));
+        }
+        if connection.phase == Phase::Lingering && connection.output.is_empty() && !connection.is_shut {
+            connection.is_shut = true;
+            connection.stream.shutdown_write();
+            if connection.hung_up && !connection.readable {
+                self.mark_lost(key);
+            }
+        }
+    }
+
+    #[cold]
+    pub(crate) fn mark_lost(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        connection.output = crate::output::Output::default();
+        if !connection.lost {
+            connection.lost = true;
+            // The present callback, which may be sending in a loop, is told by `SendError::Closed`.
+            if connection.phase == Phase::Open {
+                connection.phase = Phase::Closing;
+            }
+            self.lost.push(key as u32);
+        }
+    }
+
+    /// Writes at most `most` of the touched connections; the cork is free again once none is left.
+    pub(crate) fn flush(&mut self, most: usize) {
+        for _ in 0..most.min(self.touched.len()) {
+            let Some(index) = self.touched.pop_front() else { break };
+            let key = index as usize;
+            if self.connections.get(key).is_some_and(|connection| connection.touched) {
+                self.connections[key].touched = false;
+                self.write(key);
+            }
+        }
+        if self.touched.is_empty() {
+            self.cork.clear();
+            self.cork.shrink_to(2 * MAX_CORK_BYTES);
+        }
+    }
+}
