@@ -62,6 +62,8 @@ impl Turn {
     pub(crate) fn mark_lost(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         connection.output = crate::output::Output::default();
+        // Before anybody takes the empty output for room.
+        connection.settle_waiting(Err(crate::SendError::Closed));
         if !connection.lost {
             connection.lost = true;
             // The present callback, which may be sending in a loop, is told by `SendError::Closed`.
