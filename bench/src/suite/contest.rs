@@ -71,6 +71,16 @@ impl Contest {
         self
     }
 
+    /// Our echo server once more for each of the lanes, which have cells of their own.
+    pub(super) fn with_lanes(mut self, lanes: &[(&str, &[&str])]) -> Self {
+        if let Some(ours) = self.programs.iter().find(|program| program.kind == Kind::Ours).cloned() {
+            let lane =
+                |(name, arguments): &(&str, &[&str])| Program { kind: Kind::Variant, ..ours.with(*name, arguments) };
+            self.programs.extend(lanes.iter().map(lane));
+        }
+        self
+    }
+
     pub(super) fn judged_by(self, judge: fn(&[Played]) -> Vec<Goal>) -> Self {
         Self { judge, ..self }
     }

@@ -118,7 +118,7 @@ impl Suite {
             Name::Fanout => Contest::raw("fanout", self, raw::fanout(self.duration))?.judged_by(verdict::fanout),
             Name::Idle => {
                 let contest = Contest::raw("idle", self, raw::idle())?;
-                contest.with_fresh_servers().with_lean_peers().judged_by(verdict::idle)
+                contest.with_fresh_servers().with_lean_peers().with_lanes(&raw::LANES).judged_by(verdict::idle)
             }
             Name::Channels => Contest::channels("channels", self, cells::channels(self.duration))?,
             Name::ChannelIdle => Contest::channels("channel-idle", self, cells::channel_idle())?.with_fresh_servers(),

@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Floor,
     /// We.
     Ours,
-    /// We, set up otherwise: told beside, not judged.
+    /// We, in another lane: told beside, not judged.
     Variant,
     /// Another's.
     Peer,

@@ -82,12 +82,20 @@ pub(super) fn fanout(duration: Duration) -> Vec<Cell> {
     FANOUT.map(cell).into()
 }
 
+/// How else we can be set up: what it is called, and how our echo server is started for it.
+pub(super) const LANES: [(&str, &[&str]); 1] = [("in a loop", &["--lane", "loop"])];
+
 pub(super) fn idle() -> Vec<Cell> {
     let load = IdleLoad { path: "/".into(), from: IDLE.0, to: IDLE.1, is_echoed: true };
-    vec![
-        Cell::alike("after one message".into(), move |target| load.run(target).map(Outcome::Memory))
-            .with_judged(Judged { is_named: true, ..Judged::default() }),
-    ]
+    let plain = load.clone();
+    let plain = Cell::alike("after one message".into(), move |target| plain.run(target).map(Outcome::Memory))
+        .with_judged(Judged { is_named: true, ..Judged::default() });
+    let lanes = LANES.into_iter().map(|(lane, _)| {
+        let load = load.clone();
+        let cell = Cell::new(format!("after one message, {lane}"), move |target| load.run(target).map(Outcome::Memory));
+        cell.for_variant(lane)
+    });
+    std::iter::once(plain).chain(lanes).collect()
 }
 
 pub(super) fn raw_echo(

@@ -56,7 +56,7 @@ pub(super) fn echo(played: &[Played]) -> Vec<Goal> {
         ));
     }
     goals.extend(least(&rates, ECHO_WORST, "worst cell"));
-    goals.extend(ahead(played));
+    goals.extend(ahead(&grid));
     goals.extend(most(&p99, P99, "p99 with one in flight"));
     goals.extend(least(&text, TEXT, "checked text beside the binary floor"));
     goals
@@ -65,7 +65,7 @@ pub(super) fn echo(played: &[Played]) -> Vec<Goal> {
 pub(super) fn fanout(played: &[Played]) -> Vec<Goal> {
     let played: Vec<_> = played.iter().collect();
     let rates = ratios(&played, Played::rate_to_mark);
-    least(&rates, FANOUT, "each cell of the fan-out").into_iter().chain(ahead(played.iter().copied())).collect()
+    least(&rates, FANOUT, "each cell of the fan-out").into_iter().chain(ahead(&played)).collect()
 }
 
 pub(super) fn idle(played: &[Played]) -> Vec<Goal> {
@@ -110,9 +110,9 @@ fn most(found: &[Found<'_>], goal: f64, what: &str) -> Option<Goal> {
 }
 
 /// In how many of the named cells we are ahead of every other crate.
-fn ahead(played: impl IntoIterator<Item = &Played>) -> Option<Goal> {
+fn ahead(played: &[&Played]) -> Option<Goal> {
     let (mut cells, mut won, mut closest) = (0, 0, None::<(f64, String)>);
-    for played in played.into_iter().filter(|played| played.judged.is_named) {
+    for played in played.iter().filter(|played| played.judged.is_named) {
         let Some(ours) = played.of_kind(Kind::Ours).next() else { continue };
         let rates = played.of_kind(Kind::Peer).filter_map(|peer| {
             Some((played.ratio(ours, peer, |figures| figures.rate)?, format!("{}, {}", peer.server, played.cell)))
