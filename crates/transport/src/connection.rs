@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{self as websocket, CloseCode, Role};
 
 use crate::error::SendError;
+use crate::extra::Extra;
 use crate::handler::{Cause, Handler};
 use crate::options::SocketOptions;
 use crate::output::Output;
@@ -46,6 +48,8 @@ pub(crate) struct Connection {
     pub(crate) output: Output,
     /// Input that could not be used up: an unfinished head or frame, or what a pause left over.
     pub(crate) rest: Vec<u8>,
+    /// What few connections need.
+    pub(crate) extra: Option<Box<Extra>>,
     /// Who waits until what it sent has room.
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) generation: u32,
@@ -57,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
     pub(crate) pool: Option<PoolId>,
+    /// Whether it does so where nothing else is said about a message.
+    pub(crate) compression: Compression,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -89,6 +95,7 @@ impl Connection {
             seat,
             output: Output::default(),
             rest: Vec::new(),
+            extra: None,
             waiting: Vec::new(),
             generation,
             deadline: NEVER,
@@ -96,6 +103,7 @@ impl Connection {
             idle_ticks: NEVER,
             phase: Phase::Head,
             pool: None,
+            compression: Compression::Auto,
             closing: None,
             asks_for_head: false,
             readable: false,

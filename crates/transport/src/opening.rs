@@ -22,7 +22,6 @@ use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
 use crate::turn::Turn;
-use crate::wheel::NEVER;
 use crate::worker::Worker;
 
 pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -166,7 +165,7 @@ impl Turn {
     }
 
     fn begin(&mut self, key: usize, upgrade: Upgrade) {
-        let idle_ticks = upgrade.options.idle_timeout.map(|idle| self.wheel.deadline(0, idle)).unwrap_or(NEVER);
+        let idle_timeout = upgrade.options.idle_timeout;
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
@@ -174,11 +173,13 @@ impl Turn {
             connection.protocol.set_deflate(params, grant);
             connection.pool = Some(self.pools.find(config));
         }
+        let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
+            connection.extra().subprotocol = Some(subprotocol.into());
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
-        connection.idle_ticks = idle_ticks;
-        let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
-        self.set_deadline(key, deadline);
+        self.set_idle_timeout(key, idle_timeout);
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);

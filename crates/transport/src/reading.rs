@@ -166,7 +166,9 @@ impl Turn {
                 Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
                 Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
                 Some(Received::Close(frame)) => return Run::Closed(frame),
-                Some(Received::Ping(_) | Received::Pong(_)) | None => {}
+                Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
+                Some(Received::Pong(payload)) => handler.handle_pong(&payload, cx),
+                None => {}
             }
             self.write_early(key);
             if self.has_pending() {
