@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use wingbeat_websocket::{self as websocket, CloseCode, Role};
 
 use crate::error::SendError;
+use crate::extra::Extra;
 use crate::handler::{Cause, Handler};
 use crate::options::SocketOptions;
 use crate::output::Output;
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     pub(crate) rest: Vec<u8>,
     /// Who waits until what it sent has room.
     pub(crate) waiting: Vec<Waiting>,
+    /// What only some connections have.
+    pub(crate) extra: Option<Box<Extra>>,
     pub(crate) generation: u32,
     pub(crate) deadline: Tick,
     /// Where the wheel will look at us next.
@@ -90,6 +93,7 @@ impl Connection {
             output: Output::default(),
             rest: Vec::new(),
             waiting: Vec::new(),
+            extra: None,
             generation,
             deadline: NEVER,
             scheduled: NEVER,
