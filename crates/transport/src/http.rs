@@ -16,16 +16,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Request, Upgrade};
-use crate::opening::{ask, poll_answer};
+use crate::opening::{ask, poll_answer, scheme};
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
-use crate::stream::Stream;
+use crate::stream::{AsyncStream, Stream};
 
 /// What [`Server::start`](crate::Server::start) takes for all that is not for one of our mounts: an `axum::Router`, or
 /// any tower service of this shape.
@@ -55,13 +54,13 @@ pub(crate) struct Http<S> {
 
 impl<S> Http<S> {
     /// Serves `stream` until it ends, is upgraded, or the server stops.
-    pub(crate) async fn serve<B>(self, stream: std::net::TcpStream, early: Bytes, seat: HttpSeat)
+    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, seat: HttpSeat)
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let Ok(stream) = TcpStream::from_std(stream) else { return };
-        let peer_addr = stream.peer_addr().ok();
+        let Ok(stream) = stream.into_async() else { return };
+        let (peer_addr, is_encrypted) = (stream.peer_addr(), stream.is_encrypted());
         let seat = Arc::new(std::sync::Mutex::new(Some(seat)));
         let Self { service, shared, worker, mut stop } = self;
         let answer = service_fn(move |request: http::Request<Incoming>| {
@@ -72,7 +71,7 @@ impl<S> Http<S> {
                 };
                 let (head, body) = request.into_parts();
                 let mut request = http::Request::from_parts(head.clone(), body);
-                let (scheme, workers) = (http::uri::Scheme::HTTP, shared.workers.clone());
+                let (scheme, workers) = (scheme(is_encrypted), shared.workers.clone());
                 let asked = Request { head, peer_addr, scheme, path_params, workers };
                 let within = shared.config.handshake_timeout;
                 let response = match tokio::time::timeout(within, settle(ask(mount, asked))).await {
@@ -175,8 +174,7 @@ async fn come_back(
     // What hyper has read and not used, and what it was given to read and has not.
     let Rewound { early, stream } = parts.io.into_inner();
     let early = [parts.read_buf, early].concat();
-    let Ok(stream) = stream.into_std() else { return };
-    let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+    let Ok(stream) = stream.into_stream() else { return };
     let command = Command::Adopt { stream, early, upgrade, seat };
     let _ = shared.workers.inbox(worker).post_always(command);
 }
@@ -184,7 +182,7 @@ async fn come_back(
 /// A stream that gives again what was read from it before.
 pub(crate) struct Rewound {
     early: Bytes,
-    stream: TcpStream,
+    stream: AsyncStream,
 }
 
 impl AsyncRead for Rewound {

@@ -77,7 +77,7 @@ fn next<T>(receiver: &Receiver<T>) -> T {
 }
 
 #[test]
-fn ws_cb30_ws_sec14_a_panic_in_each_callback() {
+fn ws_cb30_sec14_a_panic_in_each_callback() {
     let Observed { server, opened, closed } = panicking();
     let mut bystander = server.open("/nowhere");
     next(&opened);
