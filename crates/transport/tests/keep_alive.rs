@@ -134,9 +134,11 @@ fn ws_p6_a_worker_that_was_away_asks_before_it_gives_up() {
         let _ = cx.send(message);
     });
     let (open, events) = probe(echo);
-    let server = Server::new(config())
-        .handler("/block", options(), block)
-        .handler("/", options().with_keep_alive(KeepAlive::new(MS_100, 2 * MS_100)), open);
+    let server = Server::new(config()).handler("/block", options(), block).handler(
+        "/",
+        options().with_keep_alive(KeepAlive::new(MS_100, 2 * MS_100)),
+        open,
+    );
     let server = TestServer::start(server);
     let mut blocker = server.open("/block");
     // They answer whatever they are asked, from threads of their own.
