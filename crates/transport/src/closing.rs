@@ -106,13 +106,18 @@ impl Turn {
                     continue;
                 }
                 connection.scheduled = NEVER;
-                let deadline = connection.deadline;
-                if deadline > self.now {
-                    if deadline != NEVER {
-                        self.set_deadline(key, deadline);
-                    }
-                } else {
+                let has_timers = connection.extra.is_some();
+                if has_timers {
+                    self.handle_timers(key);
+                }
+                let deadline = self.connections[key].deadline;
+                if deadline <= self.now {
                     self.handle_deadline(key);
+                } else if deadline != NEVER {
+                    self.schedule(key, deadline);
+                }
+                if has_timers {
+                    self.schedule_timers(key);
                 }
             }
         }
@@ -124,6 +129,7 @@ impl Turn {
             Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
             Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
             Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),
+            Phase::Open if self.connections[key].keep_alive().is_some() => self.handle_silence(key),
             // It is we who do not listen, not the peer who is silent.
             Phase::Open if self.connections[key].is_kept_waiting() => {
                 let deadline = self.now.saturating_add(self.connections[key].idle_ticks);

@@ -48,10 +48,10 @@ pub(crate) struct Connection {
     pub(crate) output: Output,
     /// Input that could not be used up: an unfinished head or frame, or what a pause left over.
     pub(crate) rest: Vec<u8>,
-    /// What few connections need.
-    pub(crate) extra: Option<Box<Extra>>,
     /// Who waits until what it sent has room.
     pub(crate) waiting: Vec<Waiting>,
+    /// What only some connections have.
+    pub(crate) extra: Option<Box<Extra>>,
     pub(crate) generation: u32,
     pub(crate) deadline: Tick,
     /// Where the wheel will look at us next.
@@ -95,8 +95,8 @@ impl Connection {
             seat,
             output: Output::default(),
             rest: Vec::new(),
-            extra: None,
             waiting: Vec::new(),
+            extra: None,
             generation,
             deadline: NEVER,
             scheduled: NEVER,

@@ -1,6 +1,7 @@
 //! What a callback can do.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_frame_with};
@@ -112,6 +113,13 @@ impl Context<'_> {
         }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())
+    }
+
+    /// How long the peer took to answer our last Ping; `None` before the first answer, and without
+    /// [`SocketOptions::keep_alive`](crate::SocketOptions::keep_alive).
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        self.turn.connections[self.key].keep_alive()?.rtt()
     }
 
     /// Begins the closing handshake; nothing can be sent after it.

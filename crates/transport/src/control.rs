@@ -60,9 +60,12 @@ impl Context<'_> {
         self.turn.connections[self.key].compression = compression;
     }
 
-    /// Changes how long the peer may be silent, `None` for ever; it is counted from now.
+    /// Changes how long the peer may be silent, `None` for ever; it is counted from now. With
+    /// [`SocketOptions::keep_alive`](crate::SocketOptions::keep_alive) it changes nothing: Pings tell silence from death.
     pub fn set_idle_timeout(&mut self, idle_timeout: Option<Duration>) {
-        self.turn.set_idle_timeout(self.key, idle_timeout);
+        if self.turn.connections[self.key].keep_alive().is_none() {
+            self.turn.set_idle_timeout(self.key, idle_timeout);
+        }
     }
 
     /// Changes the limits of what comes in, from the next frame on. A message under way that is larger already is
@@ -110,7 +113,7 @@ impl Turn {
         self.write_corked(key, 0, write);
     }
 
-    pub(crate) fn set_idle_timeout(&mut self, key: usize, idle_timeout: Option<Duration>) {
+    fn set_idle_timeout(&mut self, key: usize, idle_timeout: Option<Duration>) {
         let idle_ticks = idle_timeout.map_or(NEVER, |idle| self.wheel.deadline(0, idle));
         let connection = &mut self.connections[key];
         connection.idle_ticks = idle_ticks;

@@ -16,12 +16,14 @@ use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId};
+use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
 use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
 use crate::turn::Turn;
+use crate::wheel::NEVER;
 use crate::worker::Worker;
 
 pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -171,7 +173,12 @@ impl Turn {
     }
 
     fn begin(&mut self, key: usize, upgrade: Upgrade) {
-        let idle_timeout = upgrade.options.idle_timeout;
+        let live = upgrade.options.keep_alive.map(|keep_alive| Live::new(keep_alive, &self.wheel, self.now));
+        let idle_ticks = match (&live, upgrade.options.idle_timeout) {
+            (Some(live), _) => live.within(),
+            (None, Some(idle)) => self.wheel.deadline(0, idle),
+            (None, None) => NEVER,
+        };
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
@@ -181,11 +188,17 @@ impl Turn {
         }
         let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
         if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
-            connection.extra().subprotocol = Some(subprotocol.into());
+            connection.extra_mut().subprotocol = Some(subprotocol.into());
         }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
-        self.set_idle_timeout(key, idle_timeout);
+        connection.idle_ticks = idle_ticks;
+        let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
+        self.set_deadline(key, deadline);
+        if let Some(live) = live {
+            self.connections[key].extra_mut().keep_alive = Some(live);
+            self.schedule_timers(key);
+        }
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);

@@ -247,6 +247,12 @@ impl Turn {
     pub(crate) fn set_deadline(&mut self, key: usize, at: Tick) {
         let connection = &mut self.connections[key];
         connection.deadline = at;
+        self.schedule(key, at);
+    }
+
+    /// The wheel looks at `key` at `at`, if not before.
+    pub(crate) fn schedule(&mut self, key: usize, at: Tick) {
+        let connection = &mut self.connections[key];
         if at < connection.scheduled {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);

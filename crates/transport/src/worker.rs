@@ -215,6 +215,7 @@ impl Worker {
         connection.readable |= event.is_readable() || connection.hung_up;
         if event.is_writable() && (std::mem::take(&mut connection.blocked) || connection.stream.owes()) {
             self.turn.write(key);
+            self.turn.note_progress(key);
             self.turn.read_again(key);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
