@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wingbeat_websocket::handshake::UpgradeRequest;
 
 use crate::handler::Handler;
+use crate::handshake::Handshake;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
 use crate::server::refusal;
@@ -32,11 +32,11 @@ where
     M: Fn(&Request) -> Result<Box<dyn Handler>, http::Response<Bytes>>,
 {
     fn answer(&self, request: &Request) -> Result<Upgrade, http::Response<Bytes>> {
-        let upgrade = UpgradeRequest::parse(&request.head).map_err(|error| error.response().map(Bytes::from))?;
+        let handshake = Handshake::parse(&request.head).map_err(|error| error.response())?;
         if !self.options.check_origin.allows(request) {
             return Err(refusal(http::StatusCode::FORBIDDEN, "this origin may not connect"));
         }
         let handler = (self.make)(request)?;
-        Upgrade::accept(upgrade, None, handler, self.options.clone()).map_err(|error| error.response().map(Bytes::from))
+        Upgrade::accept(handshake, None, handler, self.options.clone()).map_err(|error| error.response())
     }
 }

@@ -38,7 +38,7 @@ impl Worker {
             match connection.stream.read(&mut self.buffer[before..]) {
                 Ok(0) => return self.turn.handle_eof(key),
                 Ok(count) => {
-                    let is_short = count < self.buffer.len() - before;
+                    let is_short = count < self.buffer.len() - before && connection.stream.is_drained();
                     connection.readable = !is_short || connection.hung_up;
                     let is_open = connection.phase == Phase::Open;
                     if is_open && connection.idle_ticks != crate::wheel::NEVER {

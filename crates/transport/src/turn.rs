@@ -221,7 +221,11 @@ impl Turn {
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
+            Command::Decide { .. }
+            | Command::Adopt { .. }
+            | Command::Wake { .. }
+            | Command::HttpEnded
+            | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }
