@@ -16,16 +16,16 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::http2::PREFACE;
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Upgrade};
-use crate::opening::poll_answer;
+use crate::opening::{poll_answer, scheme};
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
+use crate::stream::{AsyncStream, Stream};
 use crate::upgrade::{self, Place, Source};
 
 /// What [`Server::start`](crate::Server::start) takes for all that is not for one of our mounts: an `axum::Router`, or
@@ -56,13 +56,13 @@ pub(crate) struct Http<S> {
 
 impl<S> Http<S> {
     /// Serves `stream` until it ends, is upgraded, or the server stops.
-    pub(crate) async fn serve<B>(self, stream: std::net::TcpStream, early: Bytes, seat: HttpSeat)
+    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, seat: HttpSeat)
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let Ok(stream) = TcpStream::from_std(stream) else { return };
-        let source = Source { peer_addr: stream.peer_addr().ok(), scheme: http::uri::Scheme::HTTP };
+        let Ok(stream) = stream.into_async() else { return };
+        let source = Source { peer_addr: stream.peer_addr(), scheme: scheme(stream.is_encrypted()) };
         if early.starts_with(PREFACE) {
             return self.serve_http2(Rewound { early, stream }, source, seat).await;
         }
@@ -150,12 +150,12 @@ pub(crate) async fn settle(mut answer: Answer) -> Settled {
 /// A stream that gives again what was read from it before.
 pub(crate) struct Rewound {
     early: Bytes,
-    stream: TcpStream,
+    stream: AsyncStream,
 }
 
 impl Rewound {
     /// The stream, and what of it is still to be given again.
-    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
+    pub(crate) fn into_parts(self) -> (AsyncStream, Bytes) {
         (self.stream, self.early)
     }
 }

@@ -94,7 +94,7 @@ impl Upgrade {
         options: Arc<SocketOptions>,
     ) -> Result<Self, OpeningError> {
         let request = request.into();
-        let params = options.deflate.and_then(|deflate| deflate.accept(request.extension_offers().into_iter()));
+        let params = options.deflate.and_then(|deflate| deflate.accept(request.extension_offers()));
         let deflate = params.map(|params| options.deflate_budget.fit(params));
         let extensions: Vec<_> = deflate.iter().map(|(params, _)| params.to_string()).collect();
         let response = request.accept(subprotocol, &extensions)?;

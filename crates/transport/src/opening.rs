@@ -39,6 +39,11 @@ pub(crate) fn poll_answer(future: &mut LaterAnswer, cx: &mut TaskContext<'_>) ->
     poll.unwrap_or_else(|panic| Poll::Ready(failed(panic)))
 }
 
+/// How a request came.
+pub(crate) fn scheme(is_encrypted: bool) -> http::uri::Scheme {
+    if is_encrypted { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP }
+}
+
 fn failed(_: Box<dyn Any + Send>) -> Answer {
     tracing::error!("a mount panicked; its request is answered with 500");
     Answer::Respond(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server failed"))
@@ -81,10 +86,11 @@ impl Worker {
             self.hand_over(key, input);
             return Some(input.len());
         };
+        let stream = &self.turn.connections[key].stream;
         let request = Request {
             head,
-            peer_addr: self.turn.connections[key].stream.peer_addr(),
-            scheme: http::uri::Scheme::HTTP,
+            peer_addr: stream.peer_addr(),
+            scheme: scheme(stream.is_encrypted()),
             path_params,
             workers: self.turn.workers.clone(),
         };
@@ -165,10 +171,9 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be handed over");
             return;
         }
-        let Some(stream) = connection.stream.into_std() else { return };
         self.http_connections += 1;
         let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());
-        (self.serve_http)(stream, Bytes::copy_from_slice(input), seat);
+        (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), seat);
     }
 }
 

@@ -38,7 +38,7 @@ impl Worker {
             match connection.stream.read(&mut self.buffer[before..]) {
                 Ok(0) => return self.turn.handle_eof(key),
                 Ok(count) => {
-                    let is_short = count < self.buffer.len() - before && connection.stream.is_drained();
+                    let is_short = connection.stream.is_drained(count, self.buffer.len() - before);
                     connection.readable = !is_short || connection.hung_up;
                     let is_open = connection.phase == Phase::Open;
                     if is_open && connection.idle_ticks != crate::wheel::NEVER {
@@ -188,7 +188,7 @@ impl Turn {
     fn handle_eof(&mut self, key: usize) {
         self.write(key);
         let connection = &mut self.connections[key];
-        if connection.output.is_empty() || connection.lost {
+        if (connection.output.is_empty() && !connection.blocked) || connection.lost {
             return self.lose(key);
         }
         (connection.readable, connection.hung_up) = (false, true);

@@ -121,7 +121,7 @@ fn take_out(
     let upgraded = match upgraded.downcast::<TokioIo<Rewound>>() {
         Ok(parts) => {
             let (stream, early) = parts.io.into_inner().into_parts();
-            return Ok((tcp(stream)?, [parts.read_buf, early].concat()));
+            return Ok((stream.into_stream()?, [parts.read_buf, early].concat()));
         }
         Err(upgraded) => upgraded,
     };

@@ -97,6 +97,12 @@ impl WebSocket {
         self.outcome.as_ref().expect("set above")
     }
 
+    /// How many messages have come and wait to be received. At 16 nothing more is read from the peer.
+    #[must_use]
+    pub fn waiting_messages(&self) -> usize {
+        self.messages.len()
+    }
+
     /// The connection, for others to send to.
     #[must_use]
     pub fn handle(&self) -> &ConnectionHandle {

@@ -6,7 +6,6 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,7 +45,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LISTENER: Token = Token(usize::MAX - 1);
 
 /// Serves what is no request for one of our mounts, with the bytes read so far.
-pub(crate) type ServeHttp = Box<dyn Fn(TcpStream, Bytes, HttpSeat) + Send>;
+pub(crate) type ServeHttp = Box<dyn Fn(Stream, Bytes, HttpSeat) + Send>;
 
 pub(crate) struct Worker {
     pub(crate) turn: Turn,
@@ -213,7 +212,7 @@ impl Worker {
         let Some(connection) = self.turn.connections.get_mut(key) else { return };
         connection.hung_up |= event.is_read_closed() || event.is_error();
         connection.readable |= event.is_readable() || connection.hung_up;
-        if event.is_writable() && std::mem::take(&mut connection.blocked) {
+        if event.is_writable() && (std::mem::take(&mut connection.blocked) || connection.stream.owes()) {
             self.turn.write(key);
             self.turn.read_again(key);
         }
@@ -228,7 +227,7 @@ impl Worker {
         let connection = &mut self.turn.connections[key];
         connection.stream.handle_wake();
         connection.readable = true;
-        if std::mem::take(&mut connection.blocked) {
+        if std::mem::take(&mut connection.blocked) || connection.stream.owes() {
             self.turn.write(key);
         }
         self.take_turn(key);

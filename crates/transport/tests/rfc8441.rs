@@ -275,8 +275,9 @@ fn ws_x5_compression_as_over_http_1() {
 
 #[test]
 fn ws_x6_the_answer_is_200_or_whatever_the_mount_says() {
-    let refuse = |_: &wingbeat_transport::Request| -> Result<support::Probe<fn(Message<'_>, &mut Context<'_>)>, _> {
-        Err(http::Response::builder().status(418).header("x-why", "teapot").body(Bytes::from_static(b"no")).unwrap())
+    let refuse = |_: &wingbeat_transport::Request| {
+        let no = http::Response::builder().status(418).header("x-why", "teapot").body(Bytes::from_static(b"no"));
+        Err::<Pausing, _>(no.expect("a response"))
     };
     let (open, _events) = probe(echo);
     let server = Server::new(config()).handler("/ws", options(), open).handler("/no", options(), refuse);

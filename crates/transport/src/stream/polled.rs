@@ -31,22 +31,10 @@ pub(crate) struct Polled {
     wakeful: Option<Arc<Wakeful>>,
     /// The last read found nothing: the waker will tell.
     is_empty: bool,
-    closing: Closing,
+    /// What was written has not all been flushed.
+    owes: bool,
     /// Kept for as long as the stream is.
     _guard: Option<Box<dyn Send>>,
-}
-
-/// What still has to be driven when the stream wakes us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    /// Nothing.
-    No,
-    /// What was written has not all been flushed.
-    Flushing,
-    /// Nothing more will be written.
-    Shutting,
-    /// The other side has been told so.
-    Done,
 }
 
 /// The way from a stream's waker into its worker.
@@ -77,7 +65,7 @@ impl Polled {
             waker: Waker::noop().clone(),
             wakeful: None,
             is_empty: false,
-            closing: Closing::No,
+            owes: false,
             _guard: None,
         }
     }
@@ -98,17 +86,21 @@ impl Polled {
         self.peer_addr
     }
 
-    /// Whether a read that did not fill its buffer has taken all there was.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether the last read has taken all there was.
+    pub(crate) fn is_drained(&self) -> bool {
         self.is_empty
     }
 
-    /// The stream has woken us: what is not read or written out waits for the connection's turn.
+    /// Whether what was written has not all left; a write, though it be of nothing, tries again.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes
+    }
+
+    /// The stream has woken us; whatever wakes us from now on is news.
     pub(crate) fn handle_wake(&mut self) {
         if let Some(wakeful) = &self.wakeful {
             wakeful.is_queued.store(false, Ordering::Release);
         }
-        self.drive();
     }
 
     /// Reads until the buffer is full or the stream has nothing.
@@ -136,12 +128,7 @@ impl Polled {
     }
 
     /// Writes until all is taken or the stream takes no more: a short count means that the waker will tell.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    /// As [`write`](Self::write), one slice after the other.
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
         for piece in slices.iter().flat_map(|slice| slice.chunks(MAX_PIECE_BYTES)) {
             let mut rest = piece;
@@ -155,36 +142,17 @@ impl Polled {
                 }
             }
         }
-        if written > 0 && self.closing == Closing::No {
-            self.closing = Closing::Flushing;
-            self.drive();
+        match self.poll(AsyncWrite::poll_flush) {
+            Poll::Ready(result) => (self.owes, _) = (false, result?),
+            Poll::Pending => self.owes = true,
         }
         Ok(written)
     }
 
-    /// Says that nothing more will be written: END_STREAM, close_notify or FIN, whatever it is there.
-    pub(crate) fn shutdown_write(&mut self) {
-        if self.closing != Closing::Done {
-            self.closing = Closing::Shutting;
-            self.drive();
-        }
-    }
-
-    /// Goes on with what has no result that anyone waits for. An error will be met again by the next read or write.
-    fn drive(&mut self) {
-        match self.closing {
-            Closing::Flushing => {
-                if self.poll(|io, cx| io.poll_flush(cx)).is_ready() {
-                    self.closing = Closing::No;
-                }
-            }
-            Closing::Shutting => {
-                if self.poll(|io, cx| io.poll_shutdown(cx)).is_ready() {
-                    self.closing = Closing::Done;
-                }
-            }
-            Closing::No | Closing::Done => {}
-        }
+    /// Says that nothing more will be written: END_STREAM, close_notify or FIN, whatever it is there. `false`: the waker
+    /// will tell; then ask again.
+    pub(crate) fn shutdown_write(&mut self) -> bool {
+        self.poll(AsyncWrite::poll_shutdown).is_ready()
     }
 
     /// What moves the bytes is not ours; its panic ends this connection, not the worker.
@@ -202,7 +170,7 @@ impl Polled {
 
 impl std::fmt::Debug for Polled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { peer_addr, closing, .. } = self;
-        f.debug_struct("Polled").field("peer_addr", peer_addr).field("closing", closing).finish_non_exhaustive()
+        let Self { peer_addr, owes, .. } = self;
+        f.debug_struct("Polled").field("peer_addr", peer_addr).field("owes", owes).finish_non_exhaustive()
     }
 }
