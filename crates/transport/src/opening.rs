@@ -17,6 +17,7 @@ use crate::handler::Handler;
 use crate::http::HttpSeat;
 use crate::http2::PREFACE;
 use crate::inbox::{Command, ConnectionId};
+use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
 use crate::seats::Seat;
@@ -185,7 +186,12 @@ impl Turn {
     }
 
     fn begin(&mut self, key: usize, upgrade: Upgrade) {
-        let idle_ticks = upgrade.options.idle_timeout.map(|idle| self.wheel.deadline(0, idle)).unwrap_or(NEVER);
+        let live = upgrade.options.keep_alive.map(|keep_alive| Live::new(keep_alive, &self.wheel, self.now));
+        let idle_ticks = match (&live, upgrade.options.idle_timeout) {
+            (Some(live), _) => live.within(),
+            (None, Some(idle)) => self.wheel.deadline(0, idle),
+            (None, None) => NEVER,
+        };
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
@@ -193,11 +199,19 @@ impl Turn {
             connection.protocol.set_deflate(params, grant);
             connection.pool = Some(self.pools.find(config));
         }
+        let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
+            connection.extra_mut().subprotocol = Some(subprotocol.into());
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;
         let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
         self.set_deadline(key, deadline);
+        if let Some(live) = live {
+            self.connections[key].extra_mut().keep_alive = Some(live);
+            self.schedule_timers(key);
+        }
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);

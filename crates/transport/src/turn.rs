@@ -41,6 +41,8 @@ pub struct Turn {
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
     pub(crate) pools: Pools,
+    /// Tasks of loops that have not ended.
+    pub(crate) tasks: usize,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -123,6 +125,7 @@ impl Turn {
             workers,
             id,
             pools: Pools::default(),
+            tasks: 0,
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -225,6 +228,7 @@ impl Turn {
             | Command::Adopt { .. }
             | Command::Wake { .. }
             | Command::HttpEnded
+            | Command::TaskEnded
             | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
@@ -244,6 +248,12 @@ impl Turn {
     pub(crate) fn set_deadline(&mut self, key: usize, at: Tick) {
         let connection = &mut self.connections[key];
         connection.deadline = at;
+        self.schedule(key, at);
+    }
+
+    /// The wheel looks at `key` at `at`, if not before.
+    pub(crate) fn schedule(&mut self, key: usize, at: Tick) {
+        let connection = &mut self.connections[key];
         if at < connection.scheduled {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);
