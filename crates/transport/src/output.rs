@@ -28,8 +28,16 @@ const MAX_SLICES: usize = 64;
 pub(crate) enum Written {
     /// Nothing.
     All,
-    /// The socket takes no more; it will say when it does.
+    /// Something, here or in the stream. The socket takes no more; it will say when it does.
     Blocked,
+}
+
+impl Written {
+    /// What is left once `stream` has taken everything.
+    #[inline]
+    fn by(stream: &Stream) -> Self {
+        if stream.owes() { Self::Blocked } else { Self::All }
+    }
 }
 
 /// The output of one connection.
@@ -141,7 +149,7 @@ impl Output {
             let (length, written) = (range.len(), write(|| stream.write(&cork[range.clone()]))?);
             if written == length {
                 (self.corked, self.corked_messages) = (0..0, 0);
-                return Ok(Written::All);
+                return Ok(Written::by(stream));
             }
             self.corked.start += written as u32;
         }
@@ -158,7 +166,7 @@ impl Output {
     pub(crate) fn write_through(&mut self, stream: &mut Stream, header: &[u8], payload: &[u8]) -> io::Result<Written> {
         let written = write(|| stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]))?;
         if written == header.len() + payload.len() {
-            return Ok(Written::All);
+            return Ok(Written::by(stream));
         }
         let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
         self.push_owned(rest.concat());
@@ -181,7 +189,7 @@ impl Output {
     }
 
     fn write_backlog(&mut self, stream: &mut Stream, cork: &[u8]) -> io::Result<Written> {
-        let Some(backlog) = &mut self.backlog else { return Ok(Written::All) };
+        let Some(backlog) = &mut self.backlog else { return Ok(Written::by(stream)) };
         while !backlog.segments.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let (mut count, mut length) = (0, 0);
@@ -197,7 +205,7 @@ impl Output {
             }
         }
         self.backlog = None;
-        Ok(Written::All)
+        Ok(Written::by(stream))
     }
 
     /// Copies what still lies in the cork into memory of the connection's own, small neighbours together.

@@ -38,7 +38,7 @@ impl Worker {
             match connection.stream.read(&mut self.buffer[before..]) {
                 Ok(0) => return self.turn.handle_eof(key),
                 Ok(count) => {
-                    let is_short = count < self.buffer.len() - before;
+                    let is_short = connection.stream.is_drained(count, self.buffer.len() - before);
                     connection.readable = !is_short || connection.hung_up;
                     let is_open = connection.phase == Phase::Open;
                     if is_open && connection.idle_ticks != crate::wheel::NEVER {
@@ -68,6 +68,9 @@ impl Worker {
         let used = self.take_input(key, &mut buffer[..length]);
         if let Some(connection) = self.turn.connections.get_mut(key) {
             connection.keep_rest(&buffer[used..length]);
+            if connection.protocol.is_receiving() || connection.extra.is_some() {
+                self.turn.watch_message(key);
+            }
         }
         self.buffer = buffer;
     }
@@ -166,7 +169,9 @@ impl Turn {
                 Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
                 Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
                 Some(Received::Close(frame)) => return Run::Closed(frame),
-                Some(Received::Ping(_) | Received::Pong(_)) | None => {}
+                Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
+                Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
+                Some(Received::Pong(_)) | None => {}
             }
             self.write_early(key);
             if self.has_pending() {
@@ -188,7 +193,7 @@ impl Turn {
     fn handle_eof(&mut self, key: usize) {
         self.write(key);
         let connection = &mut self.connections[key];
-        if connection.output.is_empty() || connection.lost {
+        if (connection.output.is_empty() && !connection.blocked) || connection.lost {
             return self.lose(key);
         }
         (connection.readable, connection.hung_up) = (false, true);

@@ -32,7 +32,7 @@ impl Turn {
             connection.output.hold(&self.cork);
             return;
         }
-        if !connection.output.is_empty() {
+        if !connection.output.is_empty() || connection.stream.owes() {
             match connection.output.write(&mut connection.stream, &self.cork) {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.blocked = true,
@@ -48,10 +48,11 @@ impl Turn {
         if !connection.waiting.is_empty() && connection.has_room() {
             connection.settle_waiting(Ok(()));
         }
-        if connection.phase == Phase::Lingering && connection.output.is_empty() && !connection.is_shut {
-            connection.is_shut = true;
-            connection.stream.shutdown_write();
-            if connection.hung_up && !connection.readable {
+        let is_written = connection.output.is_empty() && !connection.blocked;
+        if connection.phase == Phase::Lingering && is_written && !connection.is_shut {
+            connection.is_shut = connection.stream.shutdown_write();
+            connection.blocked = !connection.is_shut;
+            if connection.is_shut && connection.hung_up && !connection.readable {
                 self.mark_lost(key);
             }
         }
@@ -61,6 +62,8 @@ impl Turn {
     pub(crate) fn mark_lost(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         connection.output = crate::output::Output::default();
+        // Before anybody takes the empty output for room.
+        connection.settle_waiting(Err(crate::SendError::Closed));
         if !connection.lost {
             connection.lost = true;
             // The present callback, which may be sending in a loop, is told by `SendError::Closed`.

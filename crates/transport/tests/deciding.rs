@@ -11,10 +11,9 @@ use bytes::Bytes;
 use support::{FIN, PATIENCE, TEXT, TestServer, config, eventually, masked, options, upgrade};
 use tokio::sync::oneshot;
 use wingbeat_transport::{
-    Answer, Closed, Config, Context, EncodedMessage, Handler, Message, Mount, Request, Server, Upgrade,
+    Answer, Closed, Config, Context, EncodedMessage, Handler, Handshake, Message, Mount, Request, Server, Upgrade,
 };
 use wingbeat_websocket::CloseCode;
-use wingbeat_websocket::handshake::UpgradeRequest;
 
 /// Echoes, and tells how it ended.
 struct Echo(Sender<Closed>);
@@ -31,7 +30,7 @@ impl Handler for Echo {
 
 fn accept(request: &Request, handler: impl Handler) -> Answer {
     let accept = |request| Upgrade::accept(request, None, Box::new(handler), Arc::new(options()));
-    Answer::Upgrade(UpgradeRequest::parse(&request.head).and_then(accept).expect("a good request"))
+    Answer::Upgrade(Handshake::parse(&request.head).and_then(accept).expect("a good request"))
 }
 
 fn respond(status: u16, body: &str) -> Answer {
@@ -193,13 +192,13 @@ impl Handler for Talker {
 /// The socket fails while `handle_open` writes; that must end this connection, not the worker.
 #[test]
 fn a_socket_that_fails_in_handle_open_ends_only_its_connection() {
+    let (asked, is_asked) = channel::<()>();
     let (is_gone, wait_until_gone) = channel::<()>();
     let wait_until_gone = Mutex::new(wait_until_gone);
     let (closed, closings) = channel();
     let mount = With(move |request: Request| {
+        let _ = asked.send(());
         next(&wait_until_gone.lock().expect("no panic"));
-        // What the system knows of a reset it may tell a moment later.
-        std::thread::sleep(Duration::from_millis(20));
         accept(&request, Talker(closed.clone()))
     });
     let (echo_closed, _echo_closings) = channel();
@@ -208,9 +207,10 @@ fn a_socket_that_fails_in_handle_open_ends_only_its_connection() {
     let mut bystander = server.open("/echo");
     let mut peer = server.connect();
     peer.write(upgrade("/", server.addr(), "").as_bytes());
-    // The worker stands in the mount by now, or will; either way it has read the request before the reset.
-    std::thread::sleep(Duration::from_millis(50));
+    next(&is_asked);
+    let peer_addr = peer.stream.local_addr().expect("connected");
     peer.reset();
+    eventually("the system knows of the reset", || !support::is_connected_with(peer_addr));
     is_gone.send(()).expect("the mount waits");
     assert_eq!(next(&closings).code, CloseCode::ABNORMAL);
     bystander.send_text("still there?");

@@ -152,10 +152,12 @@ fn a_refusal_through_hyper_keeps_the_connection() {
     assert!(events.rest().is_empty());
 }
 
-struct Undecided;
+/// Tells that it was asked, and never answers.
+struct Undecided(std::sync::mpsc::Sender<()>);
 
 impl Mount for Undecided {
     fn handle_request(&self, _: Request) -> Answer {
+        let _ = self.0.send(());
         Answer::Later(Box::pin(std::future::pending()))
     }
 }
@@ -163,7 +165,8 @@ impl Mount for Undecided {
 #[test]
 fn who_is_not_decided_about_in_time_gets_503_through_hyper_too() {
     let (began, _begins) = std::sync::mpsc::channel();
-    let server = Server::new(config().with_handshake_timeout(Duration::from_millis(200))).mount("/later", Undecided);
+    let server = Server::new(config().with_handshake_timeout(Duration::from_millis(200)));
+    let server = server.mount("/later", Undecided(began.clone()));
     let server = TestServer::of(server.start(Mirror { began }).expect("a loopback port"));
     let mut peer = server.connect();
     assert_eq!(peer.ask(&get("/page")).status, 200);
@@ -207,12 +210,12 @@ fn shutdown_does_not_wait_for_kept_connections_that_ask_nothing() {
 
 #[test]
 fn shutdown_ends_in_time_although_a_request_does_not() {
-    let (began, _begins) = std::sync::mpsc::channel();
-    let server = Server::new(config()).mount("/later", Undecided);
+    let (began, begins) = std::sync::mpsc::channel();
+    let server = Server::new(config()).mount("/later", Undecided(began.clone()));
     let server = TestServer::of(server.start(Mirror { began }).expect("a loopback port"));
     let mut peer = server.connect();
     assert_eq!(peer.ask(&get("/page")).status, 200);
     peer.write(get("/later").as_bytes());
-    std::thread::sleep(Duration::from_millis(50));
+    begins.recv_timeout(PATIENCE).expect("the mount is asked");
     assert!(server.shutdown(CloseCode::SERVICE_RESTART, Duration::from_millis(300)) < PATIENCE / 2);
 }

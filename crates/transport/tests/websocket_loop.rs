@@ -2,13 +2,18 @@
 
 mod support;
 
+use std::pin::{Pin, pin};
 use std::sync::mpsc::{Receiver, channel};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use support::{BINARY, CLOSE, FIN, PATIENCE, TEXT, TestServer, close_payload, config, eventually, masked, options};
 use tokio::sync::Notify;
 use wingbeat_transport::{Cause, Closed, Message, OwnedMessage, SendError, Server, SocketOptions, WebSocket};
 use wingbeat_websocket::{CloseCode, Received};
+
+/// Messages that wait for a loop at most.
+const QUEUE: usize = 16;
 
 fn next<T>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(PATIENCE).expect("it happens")
@@ -105,8 +110,7 @@ fn closed_hears_of_the_end_although_nobody_receives() {
         let mut socket = next(&sockets);
         let burst = masked(FIN | TEXT, b"unheard").repeat(100);
         peer.write(&burst);
-        // The echo of a Ping would not come: wait until the queue is full by what can be seen from outside.
-        std::thread::sleep(Duration::from_millis(50));
+        eventually("the queue is full", || socket.waiting_messages() == QUEUE);
         peer.close(3000, "from the peer");
         let closed = support::wait_for(async {
             if closes_first {
@@ -213,20 +217,31 @@ fn ws_sec10_send_waits_while_the_peer_does_not_read() {
 
 #[test]
 fn send_ends_when_the_connection_does() {
-    let (server, sockets) = sockets(options());
-    let peer = server.open("/");
+    // More than the kernel takes on either side, so that what follows has to wait.
+    let large = vec![7; 64 << 20];
+    let (server, sockets) = sockets(options().with_max_output(1 << 30, 1024));
+    let mut peer = server.open("/");
     let socket = next(&sockets);
-    let sender = std::thread::spawn(move || {
-        support::wait_for(async move {
-            let message = vec![7; 50_000];
-            while socket.send(Message::Binary(&message)).await.is_ok() {}
-            socket.send(Message::Text("x")).await
-        })
+    support::wait_for(async {
+        socket.send(Message::Binary(&large)).await.expect("nothing waits before it");
+        peer.peek_frame();
+        let mut waiting = pin!(socket.send(Message::Text("behind it")));
+        assert!(poll_once(waiting.as_mut()).is_none());
+        // The inbox has an order: when this has run, the message was taken and has no room.
+        support::in_turn(&server, |_| ());
+        assert_eq!(poll_once(waiting.as_mut()), None, "the peer does not read");
+        peer.reset();
+        assert_eq!(waiting.await, Err(SendError::Closed));
+        assert_eq!(socket.send(Message::Text("late")).await, Err(SendError::Closed));
     });
-    std::thread::sleep(Duration::from_millis(100));
-    peer.reset();
-    assert_eq!(sender.join().expect("it does not hang"), Err(SendError::Closed));
-    drop(server);
+}
+
+/// What the future comes to when it is asked once.
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 #[test]
@@ -295,7 +310,7 @@ fn a_busy_worker_does_not_make_a_loop_lose_its_wakening() {
     let mut peer = server.open("/");
     let mut socket = next(&sockets);
     peer.write(&masked(FIN | TEXT, b"x").repeat(100));
-    std::thread::sleep(Duration::from_millis(50));
+    eventually("the queue is full", || socket.waiting_messages() == QUEUE);
     let (hold, held) = channel::<()>();
     let (standing, stands) = channel();
     let workers = server.running().workers().clone();
@@ -309,13 +324,13 @@ fn a_busy_worker_does_not_make_a_loop_lose_its_wakening() {
     workers.run(worker, |_| {}).expect("the last room there is");
     assert_eq!(workers.run(worker, |_| {}), Err(SendError::Busy));
     support::wait_for(async {
-        for index in 0..16 {
+        for index in 0..QUEUE {
             assert_eq!(socket.recv().await, Some(OwnedMessage::Text("x".into())), "message {index}");
         }
     });
     hold.send(()).expect("the worker waits");
     support::wait_for(async {
-        for index in 16..100 {
+        for index in QUEUE..100 {
             assert_eq!(socket.recv().await, Some(OwnedMessage::Text("x".into())), "message {index}");
         }
     });

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
+pub(crate) mod log;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wingbeat_transport::{
     CheckOrigin, Closed, Config, ConnectionHandle, Context, Handler, Info, Message, Request, Running, Server,
-    SocketOptions, not_found,
+    SocketOptions, Turn, not_found,
 };
 use wingbeat_websocket::deflate::{Compression, DeflateConfig, DeflateParams, DeflatePool};
 use wingbeat_websocket::handshake::{Answer, ClientHandshake, ClientOptions, WebSocketUri};
@@ -102,6 +104,15 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("it hangs") })
 }
 
+/// What `job` returns in a turn of the first worker.
+pub(crate) fn in_turn<T: Send + 'static>(server: &TestServer, job: impl FnOnce(&mut Turn) -> T + Send + 'static) -> T {
+    let (sender, receiver) = channel();
+    let workers = server.running().workers();
+    let worker = workers.ids().next().expect("one");
+    workers.run(worker, move |turn| drop(sender.send(job(turn)))).expect("a worker");
+    receiver.recv_timeout(PATIENCE).expect("it runs")
+}
+
 /// What a [`Probe`] has seen.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -120,6 +131,11 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn next(&self) -> Event {
         self.receiver.recv_timeout(PATIENCE).expect("the handler is called")
+    }
+
+    /// What comes next, if it comes in time.
+    pub(crate) fn within(&self, patience: Duration) -> Option<Event> {
+        self.receiver.recv_timeout(patience).ok()
     }
 
     pub(crate) fn opened(&self) -> ConnectionHandle {
@@ -516,6 +532,15 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 /// The payload of a Close.
 pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+/// Whether the system holds a connection of a server here with the peer at `addr`: not after its reset has come.
+pub(crate) fn is_connected_with(addr: SocketAddr) -> bool {
+    let SocketAddr::V4(addr) = addr else { panic!("tests speak IPv4") };
+    // The address as the machine keeps it, in network order.
+    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    table.lines().any(|line| line.split_whitespace().nth(2) == Some(&peer))
 }
 
 /// Waits until `is_true`, which something else brings about soon.
