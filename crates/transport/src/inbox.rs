@@ -53,6 +53,8 @@ impl ConnectionId {
 
 pub(crate) enum Command {
     Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
+    Reply { to: ConnectionId, message: EncodedMessage },
+    Drained { to: ConnectionId },
     Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
     Info { to: ConnectionId, info: Info },
     Decide { to: ConnectionId, answer: Answer },
@@ -202,12 +204,21 @@ impl ConnectionHandle {
     }
 
     /// Sends a message. `Ok` means that the worker will carry it out, in order; whether the connection still lives then
-    /// shows in [`Handler::handle_close`](crate::Handler::handle_close).
+    /// shows in [`Handler::handle_close`](crate::Handler::handle_close). If its peer does not read, the mount's
+    /// [`WhenFull`](crate::WhenFull) says what becomes of the message.
     ///
     /// # Errors
     /// [`SendError::Busy`] if the worker's inbox is full, [`SendError::Closed`] if the worker has ended.
     pub fn send(&self, message: EncodedMessage) -> Result<(), SendError> {
         self.inbox.post(Command::Send { to: self.id, message, written: None })
+    }
+
+    /// As [`send`](Self::send), and never [dropped](crate::WhenFull): for an answer to what the peer has said.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn reply(&self, message: EncodedMessage) -> Result<(), SendError> {
+        self.inbox.post(Command::Reply { to: self.id, message })
     }
 
     /// Tells the handler something, through [`Handler::handle_info`](crate::Handler::handle_info).

@@ -35,7 +35,7 @@ fn order_holds_across_kinds() {
     let cork = b"aaabbbccc";
     let mut output = Output::default();
     output.push_corked(0..3, 1);
-    output.push_shared(Bytes::from_static(b"xyz"));
+    output.push_shared(Bytes::from_static(b"xyz"), false);
     output.push_corked(6..9, 1);
     assert_eq!(output.write(&mut stream, cork).expect("open"), Written::All);
     assert!(output.is_empty());
@@ -50,8 +50,8 @@ fn a_peer_that_does_not_read_gets_all_of_it_later() {
     for turn in 0..200u32 {
         let cork: Vec<u8> = (0..60_000u32).map(|at| (at * 7 + turn) as u8).collect();
         output.push_corked(0..30_000, 3);
-        output.push_shared(Bytes::from(vec![turn as u8; SHARED_FROM_BYTES]));
-        output.push_shared(Bytes::from_static(b"small"));
+        output.push_shared(Bytes::from(vec![turn as u8; SHARED_FROM_BYTES]), false);
+        output.push_shared(Bytes::from_static(b"small"), false);
         output.push_corked(30_000..60_000, 2);
         sent.extend_from_slice(&cork[..30_000]);
         sent.extend(std::iter::repeat_n(turn as u8, SHARED_FROM_BYTES));
