@@ -12,12 +12,15 @@
 //! The handshake on our own listener is the worker's, too; what is not a request for one of the [`Mount`]s goes to
 //! hyper, with the bytes read so far.
 
+mod accept;
 mod closing;
 mod config;
 mod connection;
 mod context;
+mod control;
 mod error;
 mod extra;
+mod handle;
 mod handler;
 mod http;
 mod inbox;
@@ -33,23 +36,27 @@ mod pools;
 mod pressure;
 mod raw;
 mod reading;
+mod request;
 mod running;
 mod seats;
 mod sending;
 mod server;
 mod stream;
+mod tasks;
 mod turn;
 mod websocket;
 mod wheel;
 mod worker;
 mod writing;
 
+pub use crate::accept::Accept;
 pub use crate::config::Config;
 pub use crate::context::Context;
 pub use crate::error::{Error, SendError};
+pub use crate::handle::ConnectionHandle;
 pub use crate::handler::{Cause, Closed, Handler, Info};
 pub use crate::http::{HttpService, NotFound, not_found};
-pub use crate::inbox::{ConnectionHandle, ConnectionId, WorkerId, Workers};
+pub use crate::inbox::{ConnectionId, WorkerId, Workers};
 pub use crate::keep_alive::KeepAlive;
 pub use crate::message::{EncodedMessage, Message};
 pub use crate::mount::{Answer, Mount, PathParams, Request, Upgrade};
@@ -57,7 +64,9 @@ pub use crate::options::SocketOptions;
 pub use crate::origin::{CheckOrigin, OriginError, OriginPattern};
 pub use crate::pressure::WhenFull;
 pub use crate::running::Running;
-pub use crate::server::Server;
+pub use crate::server::{Server, refuse};
 pub use crate::turn::Turn;
-pub use crate::websocket::{OwnedMessage, WebSocket};
-pub use wingbeat_websocket::deflate::{Compression, DeflateBudget, DeflateConfig};
+pub use crate::websocket::{Incoming, OwnedMessage, WebSocket};
+pub use wingbeat_websocket::deflate::{Compression, DeflateBudget, DeflateConfig, DeflateParams};
+pub use wingbeat_websocket::handshake::Extension;
+pub use wingbeat_websocket::{CloseCode, Limits};

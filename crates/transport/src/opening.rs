@@ -186,6 +186,10 @@ impl Turn {
             connection.protocol.set_deflate(params, grant);
             connection.pool = Some(self.pools.find(config));
         }
+        let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
+            connection.extra_mut().subprotocol = Some(subprotocol.into());
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;

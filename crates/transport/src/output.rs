@@ -276,7 +276,10 @@ impl Output {
             for segment in newer {
                 let is_small = segment.data.len() < SHARED_FROM_BYTES && !segment.is_droppable;
                 match segment.data {
-                    Data::Shared { .. } if !is_small => backlog.segments.push_back(segment),
+                    Data::Shared { .. } if !is_small => {
+                        backlog.end_last();
+                        backlog.segments.push_back(segment);
+                    }
                     data => backlog.append(data.as_slice(cork), segment.messages),
                 }
             }
@@ -287,9 +290,17 @@ impl Output {
 
 impl Backlog {
     fn push(&mut self, data: Data, messages: u32, is_droppable: bool) {
+        self.end_last();
         self.bytes += data.len();
         self.messages += messages as usize;
         self.segments.push_back(Segment { data, messages, is_droppable });
+    }
+
+    /// What is not the last any more is filled no further.
+    fn end_last(&mut self) {
+        if let Some(Segment { data: Data::Owned { bytes, .. }, .. }) = self.segments.back_mut() {
+            bytes.shrink_to_fit();
+        }
     }
 
     /// Copies `slice` behind what is owned already, and what does not fit there into segments of its own; its size is

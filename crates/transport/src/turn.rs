@@ -43,6 +43,8 @@ pub struct Turn {
     pub(crate) pools: Pools,
     /// Messages dropped so far.
     pub(crate) dropped: u64,
+    /// Tasks of loops that have not ended.
+    pub(crate) tasks: usize,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -128,6 +130,7 @@ impl Turn {
             id,
             pools: Pools::default(),
             dropped: 0,
+            tasks: 0,
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -233,7 +236,11 @@ impl Turn {
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
             Command::Info { .. } | Command::Drained { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
+            Command::Decide { .. }
+            | Command::Adopt { .. }
+            | Command::HttpEnded
+            | Command::TaskEnded
+            | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }

@@ -136,7 +136,8 @@ impl Worker {
 
     fn is_done(&self) -> bool {
         let Some(Stopping { by, .. }) = self.stopping else { return false };
-        self.turn.connections.is_empty() && self.http_connections == 0 || Instant::now() >= by
+        let is_empty = self.turn.connections.is_empty() && self.http_connections == 0 && self.turn.tasks == 0;
+        is_empty || Instant::now() >= by
     }
 
     fn keys(&self) -> Vec<usize> {
@@ -231,6 +232,7 @@ impl Worker {
                 }
             }
             Command::HttpEnded => self.http_connections -= 1,
+            Command::TaskEnded => self.turn.tasks -= 1,
             Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
             command => self.turn.apply(command),
         }

@@ -89,7 +89,8 @@ fn broadcast(
         handle.reply(EncodedMessage::text("end")).expect("a worker");
     }
     let dropped = in_turn(&server, |turn| turn.dropped_messages());
-    assert!(events.rest().is_empty(), "nobody is closed");
+    let is_slow = |event: &Event| matches!(event, Event::Closed(closed) if closed.cause == Cause::SlowConsumer);
+    assert!(!events.rest().iter().any(is_slow), "nobody is closed");
     let got: Vec<_> = stuck.iter_mut().map(read_to_the_end).collect();
     let delivered: usize = got.iter().map(Vec::len).sum();
     let all = stuck.len() * count as usize;
@@ -131,9 +132,9 @@ fn ws_sec10_drop_oldest_keeps_what_is_new_and_counts_what_it_drops() {
 fn ws_sec10_drop_oldest_by_messages() {
     let options = options().with_max_output(16 << 20, 10).with_when_full(WhenFull::DropOldest);
     let (got, _) = broadcast(options, (1, 1), COUNT, &[16 << 10]);
-    // At most ten of them waited, one of them begun.
+    // Ten waited: these, the text at the end, and the one that had begun, if one had.
     let contiguous = |numbers: &[u32]| numbers.windows(2).rev().take_while(|two| two[0] + 1 == two[1]).count() + 1;
-    assert!((9..=10).contains(&contiguous(&got[0])), "{:?}", got[0]);
+    assert!((8..=9).contains(&contiguous(&got[0])), "{:?}", got[0]);
 }
 
 #[test]
@@ -161,8 +162,8 @@ fn ws_sec10_answers_are_never_dropped_and_take_the_place_of_what_may_be() {
         for index in 0..100 {
             handle.reply(numbered(1_000_000 + index, 1000)).expect("a worker");
         }
-        let dropped = in_turn(&server, |turn| turn.dropped_messages());
         handle.reply(EncodedMessage::text("end")).expect("a worker");
+        let dropped = in_turn(&server, |turn| turn.dropped_messages());
         let got = read_to_the_end(&mut peer);
         let (answers, others): (Vec<u32>, Vec<u32>) = got.iter().partition(|index| **index >= 1_000_000);
         assert_eq!(answers, (1_000_000..1_000_100).collect::<Vec<_>>(), "{policy:?}");
