@@ -15,6 +15,7 @@ use wingbeat_websocket::{self as websocket, Role};
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::http::HttpSeat;
+use crate::http2::PREFACE;
 use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
@@ -52,6 +53,16 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
     pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+        if self.shared.config.http2.is_enabled {
+            match input.strip_prefix(PREFACE) {
+                Some(_) => {
+                    self.hand_over(key, input);
+                    return Some(input.len());
+                }
+                None if PREFACE.starts_with(input) => return None,
+                None => {}
+            }
+        }
         let seen = self.turn.connections[key].rest.len().saturating_sub(3);
         let limits = self.shared.head_limits;
         if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
@@ -148,6 +159,8 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be watched");
             return None;
         }
+        let id = ConnectionId { index: key as u32, generation: self.generation, worker: self.turn.id };
+        stream.attach(self.turn.workers.inbox(self.turn.id), id);
         entry.insert(Connection::new(stream, self.generation, options, seat));
         Some(key)
     }

@@ -238,6 +238,7 @@ impl Turn {
             Command::Info { .. } | Command::Drained { .. } => self.callbacks.push_back(command),
             Command::Decide { .. }
             | Command::Adopt { .. }
+            | Command::Wake { .. }
             | Command::HttpEnded
             | Command::TaskEnded
             | Command::Stop { .. } => {

@@ -223,14 +223,26 @@ impl Worker {
         }
     }
 
+    /// As [`handle_event`](Self::handle_event), for a stream that is polled: it does not say in which direction.
+    fn handle_wake(&mut self, id: ConnectionId) {
+        let Some(key) = self.turn.key_of(id) else { return };
+        let connection = &mut self.turn.connections[key];
+        connection.stream.handle_wake();
+        connection.readable = true;
+        if std::mem::take(&mut connection.blocked) || connection.stream.owes() {
+            self.turn.write(key);
+        }
+        self.take_turn(key);
+    }
+
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Decide { to, answer } => self.decide(to, answer),
-            Command::Adopt { stream, early, upgrade, seat } => {
-                if let Some(seat) = seat.take() {
-                    self.adopt(stream, early, upgrade, seat);
-                }
+            Command::Adopt { stream, early, upgrade, seat, served } => {
+                self.adopt(stream, early, upgrade, seat);
+                drop(served);
             }
+            Command::Wake { to } => self.handle_wake(to),
             Command::HttpEnded => self.http_connections -= 1,
             Command::TaskEnded => self.turn.tasks -= 1,
             Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
@@ -277,7 +289,7 @@ impl Worker {
         }
         for key in self.keys() {
             match self.turn.connections[key].phase {
-                Phase::Open => self.turn.close_connection(key, Cause::Local, stopping.code, &stopping.reason),
+                Phase::Open => self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason),
                 Phase::Head => self.turn.lose(key),
                 Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
                 Phase::Closing | Phase::Lingering => {}
@@ -288,8 +300,10 @@ impl Worker {
 
     /// A connection that opened although the server is going down.
     pub(crate) fn close_if_stopping(&mut self, id: ConnectionId) {
-        if let Some(stopping) = &self.stopping {
-            self.turn.close(id, stopping.code, &stopping.reason);
+        if let Some(stopping) = &self.stopping
+            && let Some(key) = self.turn.key_of(id)
+        {
+            self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason);
         }
     }
 }

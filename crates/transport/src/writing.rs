@@ -40,7 +40,10 @@ impl Turn {
                     connection.blocked = true;
                     self.note_congestion(key);
                 }
-                Err(_) => self.mark_lost(key),
+                Err(error) => {
+                    connection.blame(&error);
+                    self.mark_lost(key);
+                }
             }
         }
         self.after_write(key);
