@@ -63,7 +63,11 @@ impl fmt::Display for Slowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, delivered, dropped, grown_bytes, rate, latency } = self;
         write!(f, "sent {sent} to who does not read: {delivered} delivered, {dropped} dropped; ")?;
-        write!(f, "memory grew by {:.1} MiB; {rate:.0} deliveries a second to who reads", *grown_bytes as f64 / 1_048_576.0)?;
+        write!(
+            f,
+            "memory grew by {:.1} MiB; {rate:.0} deliveries a second to who reads",
+            *grown_bytes as f64 / 1_048_576.0
+        )?;
         if let Some(Latency { p50, p99, .. }) = latency {
             write!(f, "; last receipt in us: p50 {p50:.1}, p99 {p99:.1}")?;
         }

@@ -70,7 +70,9 @@ impl Runs {
     fn print(&self, table: &Table, format: Format) {
         match format {
             Format::Json => {
-                self.rounds.iter().for_each(|round| table.print_json(&serde_json::json!({ "cell": self.name, "round": round })));
+                self.rounds
+                    .iter()
+                    .for_each(|round| table.print_json(&serde_json::json!({ "cell": self.name, "round": round })));
             }
             Format::Markdown => println!(
                 "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} | {:.0} |",
