@@ -113,7 +113,7 @@ impl Suite {
         for &name in names {
             if name == Name::Slow {
                 // Who counts the drops is one worker.
-                slow::run(self, Placement::of(1)?)?;
+                slow::run(self, placement.with_one_thread())?;
             }
             if let Some(contest) = self.contest(name)? {
                 is_good &= contest.run(self, placement)?;
