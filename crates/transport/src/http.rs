@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +22,7 @@ use tower_service::Service;
 
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Request, Upgrade};
-use crate::opening::{ask, poll_answer, scheme};
+use crate::opening::{ask, poll_answer};
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
 use crate::stream::{AsyncStream, Stream};
@@ -44,6 +45,15 @@ impl<S, B> HttpService<B> for S where
 {
 }
 
+/// Where a connection comes from, before any header field is believed.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) scheme: http::uri::Scheme,
+    /// Which of the server's listeners.
+    pub(crate) listener: u8,
+}
+
 /// What a connection served by hyper needs to know.
 pub(crate) struct Http<S> {
     pub(crate) service: S,
@@ -54,25 +64,28 @@ pub(crate) struct Http<S> {
 
 impl<S> Http<S> {
     /// Serves `stream` until it ends, is upgraded, or the server stops.
-    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, seat: HttpSeat)
+    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, source: Source, seat: HttpSeat)
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let Ok(stream) = stream.into_async() else { return };
-        let (peer_addr, is_encrypted) = (stream.peer_addr(), stream.is_encrypted());
         let seat = Arc::new(std::sync::Mutex::new(Some(seat)));
         let Self { service, shared, worker, mut stop } = self;
         let answer = service_fn(move |request: http::Request<Incoming>| {
-            let (mut service, shared, seat) = (service.clone(), shared.clone(), seat.clone());
+            let (mut service, shared, seat, source) = (service.clone(), shared.clone(), seat.clone(), source.clone());
             async move {
                 let Some((mount, path_params)) = shared.routes.find(request.uri().path()) else {
                     return service.call(request).await.map(|response| response.map(Either::Left));
                 };
                 let (head, body) = request.into_parts();
                 let mut request = http::Request::from_parts(head.clone(), body);
-                let (scheme, workers) = (scheme(is_encrypted), shared.workers.clone());
-                let asked = Request { head, peer_addr, scheme, path_params, workers };
+                let Source { peer_addr, scheme, listener } = source;
+                let workers = shared.workers.clone();
+                let mut asked = Request { head, peer_addr, scheme, path_params, workers };
+                if let Some(trust) = &shared.listeners[usize::from(listener)].trust {
+                    trust.apply(&mut asked.head, &mut asked.peer_addr, &mut asked.scheme);
+                }
                 let within = shared.config.handshake_timeout;
                 let response = match tokio::time::timeout(within, settle(ask(mount, asked))).await {
                     Err(_) => {

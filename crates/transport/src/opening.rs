@@ -14,7 +14,7 @@ use wingbeat_websocket::{self as websocket, Role};
 
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
-use crate::http::HttpSeat;
+use crate::http::{HttpSeat, Source};
 use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
@@ -76,11 +76,11 @@ impl Worker {
             self.hand_over(key, input);
             return Some(input.len());
         };
-        let stream = &self.turn.connections[key].stream;
-        let request = Request {
+        let connection = &self.turn.connections[key];
+        let mut request = Request {
             head,
-            peer_addr: stream.peer_addr(),
-            scheme: scheme(stream.is_encrypted()),
+            peer_addr: connection.peer_addr(),
+            scheme: scheme(connection.stream.is_encrypted()),
             path_params,
             workers: self.turn.workers.clone(),
         };
@@ -88,6 +88,9 @@ impl Worker {
         connection.asks_for_head = request.head.method == http::Method::HEAD;
         // Until it is decided nothing else is taken: what comes early waits.
         connection.phase = Phase::Deciding;
+        if !self.believe_proxies(key, &mut request) {
+            return Some(used);
+        }
         self.handle_answer(key, ask(mount, request));
         Some(used)
     }
@@ -159,9 +162,14 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be handed over");
             return;
         }
+        let source = Source {
+            peer_addr: connection.peer_addr(),
+            scheme: scheme(connection.stream.is_encrypted()),
+            listener: connection.listener,
+        };
         self.http_connections += 1;
         let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());
-        (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), seat);
+        (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), source, seat);
     }
 }
 

@@ -13,7 +13,6 @@ use std::net::{Shutdown, SocketAddr};
 use mio::{Interest, Registry, Token};
 
 pub(crate) use self::asynchronous::AsyncStream;
-#[allow(unused_imports, reason = "for the listeners to come")]
 pub(crate) use self::socket::Socket;
 pub(crate) use self::tls::TlsStream;
 
@@ -104,6 +103,18 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.peer_addr(),
+        }
+    }
+
+    /// The bytes that come before TLS are over, and `early` is what came behind them: `true` if it was taken, because it
+    /// belongs to a session that begins now.
+    pub(crate) fn end_preamble(&mut self, early: &[u8]) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(stream) => {
+                stream.end_preamble(early);
+                true
+            }
         }
     }
 
