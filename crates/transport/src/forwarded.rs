@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{FORWARDED, HOST};
 use http::request::Parts;
-use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::network::{Network, any_contains};
 
@@ -73,8 +73,8 @@ impl Trust {
             }
             _ => {}
         }
-        if let Some(host) = said.host.and_then(|host| HeaderValue::from_str(host).ok()) {
-            head.headers.insert(HOST, host);
+        if let Some(host) = said.host.and_then(|host| host.parse::<Authority>().ok()) {
+            set_host(head, host);
         }
     }
 
@@ -93,7 +93,7 @@ impl Trust {
         // The entry that the same hop wrote, where every hop writes one; else the one there is.
         let nth_last = |name| {
             let entries = items(headers, name, split_plainly);
-            entries.iter().rev().take(hops.max(1)).last().copied()
+            entries.get(entries.len().saturating_sub(hops.max(1))).copied()
         };
         (said.proto, said.host) = (nth_last(&PROTO), nth_last(&HOST_BEFORE));
         said
@@ -124,6 +124,18 @@ impl Trust {
             }
         }
         said
+    }
+}
+
+/// HTTP/2 names the host in the target, HTTP/1.1 in a field.
+fn set_host(head: &mut Parts, host: Authority) {
+    if let Ok(value) = HeaderValue::from_str(host.as_str()) {
+        head.headers.insert(HOST, value);
+    }
+    if head.uri.authority().is_some() {
+        let mut target = std::mem::take(&mut head.uri).into_parts();
+        target.authority = Some(host);
+        head.uri = Uri::from_parts(target).unwrap_or_default();
     }
 }
 

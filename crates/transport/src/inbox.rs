@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::handler::Info;
 use crate::http::HttpSeat;
 use crate::message::EncodedMessage;
 use crate::mount::{Answer, Upgrade};
+use crate::seats::Seat;
 use crate::stream::Stream;
 use crate::turn::Turn;
 
@@ -53,15 +55,46 @@ impl ConnectionId {
 }
 
 pub(crate) enum Command {
-    Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
-    Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
-    Info { to: ConnectionId, info: Info },
-    Decide { to: ConnectionId, answer: Answer },
-    Adopt { stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: HttpSeat },
+    Send {
+        to: ConnectionId,
+        message: EncodedMessage,
+        written: Option<Waiting>,
+    },
+    Close {
+        to: ConnectionId,
+        code: CloseCode,
+        reason: Box<str>,
+    },
+    Info {
+        to: ConnectionId,
+        info: Info,
+    },
+    Decide {
+        to: ConnectionId,
+        answer: Answer,
+    },
+    /// `served` is the HTTP connection that this was until now.
+    Adopt {
+        stream: Stream,
+        early: Vec<u8>,
+        upgrade: Upgrade,
+        /// The client, as the request had it.
+        peer_addr: Option<SocketAddr>,
+        seat: Seat,
+        served: Option<HttpSeat>,
+    },
+    /// A stream that the readiness set does not know has become ready.
+    Wake {
+        to: ConnectionId,
+    },
     HttpEnded,
     TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
-    Stop { code: CloseCode, reason: Box<str>, by: Instant },
+    Stop {
+        code: CloseCode,
+        reason: Box<str>,
+        by: Instant,
+    },
 }
 
 thread_local! {

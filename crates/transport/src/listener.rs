@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::forwarded::{ForwardedFields, Trust};
-use crate::network::Network;
+use crate::network::{Network, any_contains};
 use crate::tls::TlsConfig;
 
 /// One address to listen on, with settings of its own.
@@ -50,7 +50,7 @@ impl Listener {
     }
 
     fn new(place: Place) -> Self {
-        Self { place, tls: None, http2: false, proxies: None, trust: None }
+        Self { place, tls: None, http2: true, proxies: None, trust: None }
     }
 
     /// Sets the permissions of a Unix socket's file, such as `0o660`; else the process's umask decides. They are in
@@ -69,7 +69,8 @@ impl Listener {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Speaks HTTP/2 beside HTTP/1.1. Default: no.
+    /// Sets whether it speaks HTTP/2 beside HTTP/1.1, where [`Config::http2`](crate::Config::http2) allows it at all.
+    /// Default: yes.
     #[must_use]
     pub fn with_http2(self, http2: bool) -> Self {
         Self { http2, ..self }
@@ -100,8 +101,9 @@ impl Listener {
     }
 
     /// Whether a peer names others, so that its own address says nothing of who the client is.
-    pub(crate) fn speaks_for_others(&self, peer: Option<SocketAddr>) -> bool {
-        self.proxies.is_some() || self.trust.as_ref().is_some_and(|trust| trust.includes(peer))
+    pub(crate) fn speaks_for_others(&self, peer: SocketAddr) -> bool {
+        let is_proxy = self.proxies.as_ref().is_some_and(|proxies| any_contains(proxies, peer.ip()));
+        is_proxy || self.trust.as_ref().is_some_and(|trust| trust.includes(Some(peer)))
     }
 }
 

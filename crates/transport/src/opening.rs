@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use wingbeat_websocket::{self as websocket, Role};
 
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
-use crate::http::{HttpSeat, Source};
+use crate::http::HttpSeat;
+use crate::http2::PREFACE;
 use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
@@ -23,6 +25,7 @@ use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
 use crate::turn::Turn;
+use crate::upgrade::Source;
 use crate::wheel::NEVER;
 use crate::worker::Worker;
 
@@ -52,6 +55,16 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
     pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+        if self.shared.speaks_http2(self.turn.connections[key].listener) {
+            match input.strip_prefix(PREFACE) {
+                Some(_) => {
+                    self.hand_over(key, input);
+                    return Some(input.len());
+                }
+                None if PREFACE.starts_with(input) => return None,
+                None => {}
+            }
+        }
         let seen = self.turn.connections[key].rest.len().saturating_sub(3);
         let limits = self.shared.head_limits;
         if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
@@ -129,12 +142,22 @@ impl Worker {
     }
 
     /// A connection whose handshake hyper has done.
-    pub(crate) fn adopt(&mut self, stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: Seat) {
+    pub(crate) fn adopt(
+        &mut self,
+        stream: Stream,
+        early: Vec<u8>,
+        upgrade: Upgrade,
+        peer_addr: Option<SocketAddr>,
+        seat: Seat,
+    ) {
         let Some(key) = self.insert(stream, upgrade.options.clone(), seat) else { return };
         let connection = &mut self.turn.connections[key];
         connection.left_over = !early.is_empty();
         connection.rest = early;
         connection.readable = true;
+        if peer_addr.is_some() && peer_addr != connection.stream.peer_addr() {
+            connection.extra_mut().peer_addr = peer_addr;
+        }
         let id = self.turn.id_of(key);
         self.turn.begin(key, upgrade);
         self.close_if_stopping(id);
@@ -151,6 +174,8 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be watched");
             return None;
         }
+        let id = ConnectionId { index: key as u32, generation: self.generation, worker: self.turn.id };
+        stream.attach(self.turn.workers.inbox(self.turn.id), id);
         entry.insert(Connection::new(stream, self.generation, options, seat));
         Some(key)
     }
@@ -165,7 +190,7 @@ impl Worker {
         let source = Source {
             peer_addr: connection.peer_addr(),
             scheme: scheme(connection.stream.is_encrypted()),
-            listener: connection.listener,
+            listener: Some(connection.listener),
         };
         self.http_connections += 1;
         let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());

@@ -11,7 +11,7 @@ use crate::worker::Worker;
 
 /// What who has too many connections is told, where it can be told before a handshake.
 const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-const TOO_MANY_TEXT: &str = "too many connections from this address";
+pub(crate) const TOO_MANY_TEXT: &str = "too many connections from this address";
 
 impl Worker {
     /// A connection that was accepted, and has a seat among all of them. `None` if it may not stay.
@@ -25,7 +25,7 @@ impl Worker {
         }
         let phase = if listener.proxies.is_some() { Phase::Preamble } else { Phase::Head };
         let Some(tls) = &listener.tls else { return Some((socket.into(), phase)) };
-        match TlsStream::accept(socket, tls.server_config(listener.http2), phase == Phase::Preamble) {
+        match TlsStream::accept(socket, tls.server_config(self.shared.speaks_http2(index)), phase == Phase::Preamble) {
             Ok(stream) => Some((Stream::Tls(Box::new(stream)), phase)),
             Err(error) => {
                 tracing::warn!(%error, "a TLS session could not begin");
@@ -79,7 +79,10 @@ impl Worker {
     ) -> bool {
         let listener = &self.shared.listeners[usize::from(index)];
         match peer {
-            Some(address) if !listener.speaks_for_others(peer) => self.shared.seats.assign(seat, address.ip()),
+            // Whom its header will name is not known yet.
+            Some(peer) if listener.proxies.is_none() && !listener.speaks_for_others(peer) => {
+                self.shared.seats.assign(seat, peer.ip())
+            }
             _ => true,
         }
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wingbeat_websocket::handshake::UpgradeRequest;
 
 use crate::accept::{Accept, Decision, Opening};
+use crate::handshake::Handshake;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
 use crate::server::refusal;
@@ -20,41 +20,41 @@ where
     M: Fn(Request) -> Opening + Send + Sync + 'static,
 {
     fn handle_request(&self, request: Request) -> Answer {
-        let upgrade = match self.check(&request) {
-            Ok(upgrade) => upgrade,
+        let handshake = match self.check(&request) {
+            Ok(handshake) => handshake,
             Err(response) => return Answer::Respond(response),
         };
         let options = self.options.clone();
         match (self.open)(request) {
-            Opening::Now(decision) => answer(decision, upgrade, options),
-            Opening::Later(decision) => Answer::Later(Box::pin(async { answer(decision.await, upgrade, options) })),
+            Opening::Now(decision) => answer(decision, handshake, options),
+            Opening::Later(decision) => Answer::Later(Box::pin(async { answer(decision.await, handshake, options) })),
         }
     }
 }
 
 impl<M> RawMount<M> {
-    fn check(&self, request: &Request) -> Result<UpgradeRequest, http::Response<Bytes>> {
-        let upgrade = UpgradeRequest::parse(&request.head).map_err(|error| error.response().map(Bytes::from))?;
+    fn check(&self, request: &Request) -> Result<Handshake, http::Response<Bytes>> {
+        let handshake = Handshake::parse(&request.head).map_err(|error| error.response())?;
         if !self.options.check_origin.allows(request) {
             return Err(refusal(http::StatusCode::FORBIDDEN, "this origin may not connect"));
         }
-        Ok(upgrade)
+        Ok(handshake)
     }
 }
 
-fn answer(decision: Decision, upgrade: UpgradeRequest, options: Arc<SocketOptions>) -> Answer {
+fn answer(decision: Decision, handshake: Handshake, options: Arc<SocketOptions>) -> Answer {
     let Accept { handler, subprotocol, headers, options: own } = match decision {
         Ok(accept) => accept,
         Err(response) => return Answer::Respond(response),
     };
-    match Upgrade::accept(upgrade, subprotocol.as_deref(), handler, own.unwrap_or(options)) {
+    match Upgrade::accept(handshake, subprotocol.as_deref(), handler, own.unwrap_or(options)) {
         Ok(mut upgrade) => {
             upgrade.response.headers_mut().extend(headers);
             Answer::Upgrade(upgrade)
         }
         Err(error) => {
             tracing::error!(%error, "a request cannot be accepted as the application wants");
-            Answer::Respond(error.response().map(Bytes::from))
+            Answer::Respond(error.response())
         }
     }
 }

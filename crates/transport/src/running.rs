@@ -39,8 +39,8 @@ impl Running {
     /// # Errors
     /// The first that cannot be used; it and what comes after it stay as they were.
     pub fn reload_tls(&self) -> Result<(), TlsError> {
-        let configs = self.shared.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        configs.map(|tls| tls.reload().map(drop)).collect()
+        let mut configs = self.shared.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        configs.try_for_each(|tls| tls.reload().map(drop))
     }
 
     /// Its workers.

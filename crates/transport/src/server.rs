@@ -33,6 +33,13 @@ pub(crate) struct Shared {
     pub(crate) seats: Seats,
 }
 
+impl Shared {
+    /// Whether HTTP/2 is spoken at one of the listeners.
+    pub(crate) fn speaks_http2(&self, listener: u8) -> bool {
+        self.config.http2.is_enabled && self.listeners[usize::from(listener)].http2
+    }
+}
+
 /// A server that is being put together.
 ///
 /// ```no_run

@@ -226,6 +226,7 @@ impl Turn {
             Command::Info { .. } => self.callbacks.push_back(command),
             Command::Decide { .. }
             | Command::Adopt { .. }
+            | Command::Wake { .. }
             | Command::HttpEnded
             | Command::TaskEnded
             | Command::Stop { .. } => {

@@ -22,11 +22,12 @@ use wingbeat_websocket::CloseCode;
 use crate::binding::Acceptor;
 use crate::connection::Phase;
 use crate::handler::Cause;
-use crate::http::{HttpSeat, Source};
+use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
 use crate::server::Shared;
 use crate::stream::{Socket, Stream};
 use crate::turn::Turn;
+use crate::upgrade::Source;
 use crate::wheel::Wheel;
 
 /// Readiness taken at once.
@@ -233,14 +234,26 @@ impl Worker {
         }
     }
 
+    /// As [`handle_event`](Self::handle_event), for a stream that is polled: it does not say in which direction.
+    fn handle_wake(&mut self, id: ConnectionId) {
+        let Some(key) = self.turn.key_of(id) else { return };
+        let connection = &mut self.turn.connections[key];
+        connection.stream.handle_wake();
+        connection.readable = true;
+        if std::mem::take(&mut connection.blocked) || connection.stream.owes() {
+            self.turn.write(key);
+        }
+        self.take_turn(key);
+    }
+
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Decide { to, answer } => self.decide(to, answer),
-            Command::Adopt { stream, early, upgrade, seat } => {
-                if let Some(seat) = seat.take() {
-                    self.adopt(stream, early, upgrade, seat);
-                }
+            Command::Adopt { stream, early, upgrade, peer_addr, seat, served } => {
+                self.adopt(stream, early, upgrade, peer_addr, seat);
+                drop(served);
             }
+            Command::Wake { to } => self.handle_wake(to),
             Command::HttpEnded => self.http_connections -= 1,
             Command::TaskEnded => self.turn.tasks -= 1,
             Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
