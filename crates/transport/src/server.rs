@@ -144,7 +144,7 @@ impl Server {
             [] => vec![config.listen.into()],
             listeners => listeners.to_vec(),
         };
-        let (acceptors, local_addrs) = bind_all(&listeners, config.threads.max(1))?;
+        let (acceptors, local_addrs) = bind_all(&config, &listeners)?;
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             acceptors.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
         let shared = Arc::new(Shared {
@@ -167,14 +167,15 @@ impl Server {
 }
 
 /// For each worker its acceptors, in the order of the listeners; and the addresses of those that have one.
-fn bind_all(listeners: &[Listener], workers: usize) -> Result<(Vec<Vec<Acceptor>>, Vec<SocketAddr>), Error> {
+fn bind_all(config: &Config, listeners: &[Listener]) -> Result<(Vec<Vec<Acceptor>>, Vec<SocketAddr>), Error> {
+    let workers = config.threads.max(1);
     if listeners.len() > MAX_LISTENERS {
         return Err(Error::Listeners(listeners.len()));
     }
     let mut by_worker: Vec<Vec<Acceptor>> = (0..workers).map(|_| Vec::new()).collect();
     let mut local_addrs = Vec::new();
     for listener in listeners {
-        let (acceptors, local) = bind(&listener.place, workers)?;
+        let (acceptors, local) = bind(&listener.place, workers, config.send_buffer_bytes)?;
         local_addrs.extend(local);
         by_worker.iter_mut().zip(acceptors).for_each(|(worker, acceptor)| worker.push(acceptor));
     }
