@@ -110,7 +110,8 @@ impl Turn {
         if policy == WhenFull::Close || !is_droppable {
             return self.make_room(key, frame.len()).map(|()| false);
         }
-        if !self.fits_at_last(key, frame.len())? && !(policy == WhenFull::DropOldest && self.evict(key, frame.len())) {
+        let fits = self.fits_at_last(key, frame.len())?;
+        if !(fits || policy == WhenFull::DropOldest && self.evict(key, frame.len())) {
             self.count_dropped(key, 1);
             return Err(SendError::Dropped);
         }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use support::{Event, PATIENCE, Peer, TestServer, config, echo, eventually, options, probe, probe_server, silent};
 use wingbeat_transport::{
-    Cause, ConnectionHandle, ConnectionId, Context, DeflateConfig, EncodedMessage, Handler, Info, Message, SendError,
-    Server, SocketOptions, Turn, WhenFull,
+    Cause, ConnectionHandle, ConnectionId, Context, DeflateConfig, DeflateParams, EncodedMessage, Handler, Info,
+    Message, SendError, Server, SocketOptions, Turn, WhenFull,
 };
 use wingbeat_websocket::{CloseCode, Received};
 
@@ -253,7 +253,7 @@ fn ws_sec10_dropped_messages_leave_both_compressors_in_step() {
         let server = Server::new(config()).handler("/", options, move |_| Ok(Sayer(opened.clone())));
         let server = TestServer::start(server);
         let (mut peer, params) = Peer::open_deflating(server.addr(), "/", deflate);
-        assert!(params.is_some_and(|params| params.has_server_takeover()), "{params:?}");
+        assert!(params.is_some_and(DeflateParams::has_server_takeover), "{params:?}");
         let handle = handles.recv_timeout(PATIENCE).expect("it opens");
         let id = handle.id();
         let (mut broadcasts, mut index) = (0, 0);
