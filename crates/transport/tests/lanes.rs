@@ -178,7 +178,11 @@ fn both_sides_may_close_and_the_end_is_clean() {
         events.opened();
         drop(peer);
         let closed = events.until_closed();
-        assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, Cause::Lost), "{lane}");
+        assert_eq!(closed.code, CloseCode::ABNORMAL, "{lane}");
+        // An end that no close_notify announces may be anybody's doing.
+        let is_told =
+            if lane.contains("tls") { matches!(closed.cause, Cause::Io(_)) } else { closed.cause == Cause::Lost };
+        assert!(is_told, "{:?} over {lane}", closed.cause);
     }
 }
 

@@ -4,14 +4,15 @@ mod support;
 #[path = "support/wire.rs"]
 mod wire;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use support::{PATIENCE, Peer, TestServer, config, options, upgrade};
 use wingbeat_transport::{
-    CheckOrigin, Config, Context, ForwardedFields, Handler, Listener, Message, Network, Request, Server, TlsConfig,
+    Cause, CheckOrigin, Config, Context, ForwardedFields, Handler, Listener, Message, Network, Request, Server,
+    TlsConfig,
 };
 use wingbeat_websocket::CloseCode;
 use wire::{Folder, Identity, open, tcp, unix};
@@ -269,7 +270,7 @@ fn ws_sec_tls_a_truncated_end_is_a_loss_and_half_a_request_is_none() {
     peer.write(&support::masked(support::TEXT, b"transfer 100 to"));
     cut.shutdown(std::net::Shutdown::Write).expect("connected");
     let closed = events.until_closed();
-    assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, wingbeat_transport::Cause::Lost));
+    assert_eq!((closed.code, closed.cause), (CloseCode::ABNORMAL, Cause::Io(ErrorKind::UnexpectedEof)));
     // A request that is cut off in its head opens nothing.
     let raw = tcp(server.addr());
     let cut = raw.try_clone().expect("a second handle");
