@@ -19,6 +19,8 @@ const LARGE_BYTES: usize = 64 << 10;
 pub struct Context<'a> {
     pub(crate) turn: &'a mut Turn,
     pub(crate) key: usize,
+    /// Where messages come from, the present one included: what is sent back from there need not be copied.
+    pub(crate) input: &'a [u8],
 }
 
 impl Context<'_> {
@@ -53,7 +55,12 @@ impl Context<'_> {
     /// it, see [`SocketOptions::max_output_bytes`](crate::SocketOptions::max_output_bytes).
     #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.turn.prepare();
+        if self.answer(message) { Ok(()) } else { self.send_anyhow(message) }
+    }
+
+    #[inline(never)]
+    fn send_anyhow(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.prepare();
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
         if self.turn.connections[self.key].pool.is_some() {
@@ -73,7 +80,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_with(&mut self, message: Message<'_>, compression: Compression) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.admit(self.key, message.as_bytes().len() + 10)?;
         self.turn.send_compressed(self.key, message, compression)
     }
@@ -89,6 +96,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.settle();
         self.turn.apply_commands();
         self.turn.send_encoded(self.key, message)
     }
@@ -99,7 +107,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_text_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.admit(self.key, 10)?;
         if self.turn.connections[self.key].pool.is_some() {
             let mut payload = Vec::new();
@@ -113,6 +121,7 @@ impl Context<'_> {
 
     /// Begins the closing handshake; nothing can be sent after it.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.settle();
         self.turn.apply_commands();
         self.turn.close_connection(self.key, Cause::Local, code, reason);
     }
@@ -121,6 +130,7 @@ impl Context<'_> {
     /// peer down. What waits unread
     /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
+        self.settle();
         if self.is_open() {
             self.turn.connections[self.key].paused = true;
         }
@@ -133,8 +143,15 @@ impl Context<'_> {
 
     /// The worker, to reach its other connections and its local state.
     pub fn turn(&mut self) -> &mut Turn {
+        self.settle();
         self.turn.apply_commands();
         self.turn
+    }
+
+    /// Before a direct send.
+    fn prepare(&mut self) {
+        self.settle();
+        self.turn.prepare();
     }
 }
 

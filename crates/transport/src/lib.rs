@@ -12,6 +12,7 @@
 //! The handshake on our own listener is the worker's, too; what is not a request for one of the [`Mount`]s goes to
 //! hyper, with the bytes read so far.
 
+mod answers;
 mod closing;
 mod config;
 mod connection;

@@ -159,27 +159,49 @@ impl Output {
         Ok(blocked)
     }
 
-    /// Writes a large frame from where it lies and keeps only what the socket does not take. Nothing may wait before it.
+    /// Writes `pieces` from where they lie and keeps only what the socket does not take: so many messages as `kept` says
+    /// of the bytes that were written. Nothing may wait before them.
     ///
     /// # Errors
     /// What the system said; the connection is lost.
-    pub(crate) fn write_through(&mut self, stream: &mut Stream, header: &[u8], payload: &[u8]) -> io::Result<Written> {
-        let written = write(|| stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]))?;
-        if written == header.len() + payload.len() {
-            return Ok(Written::by(stream));
+    pub(crate) fn write_through<'a>(
+        &mut self,
+        stream: &mut Stream,
+        mut pieces: impl Iterator<Item = &'a [u8]> + 'a,
+        kept: impl FnOnce(usize) -> u32,
+    ) -> io::Result<Written> {
+        let mut total = 0;
+        loop {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let (mut count, mut length) = (0, 0);
+            for (slot, piece) in slices.iter_mut().zip(&mut pieces) {
+                *slot = IoSlice::new(piece);
+                (count, length) = (count + 1, length + piece.len());
+            }
+            if count == 0 {
+                return Ok(Written::by(stream));
+            }
+            let written = write(|| stream.write_vectored(&slices[..count]))?;
+            total += written;
+            if written < length {
+                let mut rest = &mut slices[..count];
+                IoSlice::advance_slices(&mut rest, written);
+                let mut bytes = Vec::new();
+                rest.iter().for_each(|slice| bytes.extend_from_slice(slice));
+                pieces.for_each(|piece| bytes.extend_from_slice(piece));
+                self.push_owned(bytes, kept(total));
+                return Ok(Written::Blocked);
+            }
         }
-        let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
-        self.push_owned(rest.concat());
-        Ok(Written::Blocked)
     }
 
-    /// Takes a frame, or what is left of one, as the next message.
-    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
+    /// Takes frames, or what is left of them, as the next `messages` messages.
+    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>, messages: u32) {
         self.seal();
         let backlog = self.backlog.get_or_insert_default();
         backlog.bytes += bytes.len();
-        backlog.messages += 1;
-        backlog.segments.push_back(Segment { data: Data::Owned { bytes, written: 0 }, messages: 1 });
+        backlog.messages += messages as usize;
+        backlog.segments.push_back(Segment { data: Data::Owned { bytes, written: 0 }, messages });
     }
 
     /// Takes leave of the cork without a write, because the socket is known to take nothing.
