@@ -22,7 +22,7 @@ impl Turn {
         if self.connections[key].phase != Phase::Open {
             return;
         }
-        self.write_corked(key, 0, |connection, cork| {
+        self.write_control(key, |connection, cork| {
             connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
             connection.phase = Phase::Closing;
             connection.closing = Some((cause, code));
@@ -48,7 +48,7 @@ impl Turn {
     #[cold]
     pub(crate) fn fail(&mut self, key: usize, error: &ProtocolError) {
         tracing::debug!(connection = ?self.id_of(key), %error, "the peer broke the protocol");
-        self.write_corked(key, 0, |connection, cork| connection.protocol.fail(error, cork));
+        self.write_control(key, |connection, cork| connection.protocol.fail(error, cork));
         // After our Close the peer is told nothing more, and why we closed stays.
         let (cause, code) = self.connections[key].closing.unwrap_or((Cause::Protocol, error.close_code()));
         self.finish(key, Closed { code, reason: error.to_string(), cause });
@@ -106,13 +106,18 @@ impl Turn {
                     continue;
                 }
                 connection.scheduled = NEVER;
-                let deadline = connection.deadline;
-                if deadline > self.now {
-                    if deadline != NEVER {
-                        self.set_deadline(key, deadline);
-                    }
-                } else {
+                let has_timers = connection.extra.is_some();
+                if has_timers {
+                    self.handle_timers(key);
+                }
+                let deadline = self.connections[key].deadline;
+                if deadline <= self.now {
                     self.handle_deadline(key);
+                } else if deadline != NEVER {
+                    self.schedule(key, deadline);
+                }
+                if has_timers {
+                    self.schedule_timers(key);
                 }
             }
         }
@@ -124,6 +129,7 @@ impl Turn {
             Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
             Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
             Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),
+            Phase::Open if self.connections[key].keep_alive().is_some() => self.handle_silence(key),
             // It is we who do not listen, not the peer who is silent.
             Phase::Open if self.connections[key].is_kept_waiting() => {
                 let deadline = self.now.saturating_add(self.connections[key].idle_ticks);

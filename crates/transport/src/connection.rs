@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{self as websocket, CloseCode, Role};
 
 use crate::error::SendError;
+use crate::extra::Extra;
 use crate::handler::{Cause, Handler};
 use crate::options::SocketOptions;
 use crate::output::Output;
@@ -48,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) rest: Vec<u8>,
     /// Who waits until what it sent has room.
     pub(crate) waiting: Vec<Waiting>,
+    /// What only some connections have.
+    pub(crate) extra: Option<Box<Extra>>,
     pub(crate) generation: u32,
     pub(crate) deadline: Tick,
     /// Where the wheel will look at us next.
@@ -57,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
     pub(crate) pool: Option<PoolId>,
+    /// Whether it does so where nothing else is said about a message.
+    pub(crate) compression: Compression,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -90,12 +96,14 @@ impl Connection {
             output: Output::default(),
             rest: Vec::new(),
             waiting: Vec::new(),
+            extra: None,
             generation,
             deadline: NEVER,
             scheduled: NEVER,
             idle_ticks: NEVER,
             phase: Phase::Head,
             pool: None,
+            compression: Compression::Auto,
             closing: None,
             asks_for_head: false,
             readable: false,

@@ -1,14 +1,16 @@
 //! What a callback can do.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_frame_with};
 
 use crate::connection::Phase;
 use crate::error::SendError;
+use crate::handle::ConnectionHandle;
 use crate::handler::Cause;
-use crate::inbox::{ConnectionHandle, ConnectionId};
+use crate::inbox::ConnectionId;
 use crate::message::{EncodedMessage, Message};
 use crate::turn::Turn;
 
@@ -64,7 +66,8 @@ impl Context<'_> {
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
         if self.turn.connections[self.key].pool.is_some() {
-            return self.turn.send_compressed(self.key, message, Compression::Auto);
+            let compression = self.turn.connections[self.key].compression;
+            return self.turn.send_compressed(self.key, message, compression);
         }
         if payload.len() >= LARGE_BYTES {
             self.turn.send_large(self.key, message.opcode(), payload);
@@ -113,10 +116,18 @@ impl Context<'_> {
             let mut payload = Vec::new();
             write(&mut payload);
             let text = String::from_utf8_lossy(&payload);
-            return self.turn.send_compressed(self.key, Message::Text(&text), Compression::Auto);
+            let compression = self.turn.connections[self.key].compression;
+            return self.turn.send_compressed(self.key, Message::Text(&text), compression);
         }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())
+    }
+
+    /// How long the peer took to answer our last Ping; `None` before the first answer, and without
+    /// [`SocketOptions::keep_alive`](crate::SocketOptions::keep_alive).
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        self.turn.connections[self.key].keep_alive()?.rtt()
     }
 
     /// Begins the closing handshake; nothing can be sent after it.
@@ -148,8 +159,8 @@ impl Context<'_> {
         self.turn
     }
 
-    /// Before a direct send.
-    fn prepare(&mut self) {
+    /// Before anything is sent that is not an answer: what was answered and asked for earlier comes first.
+    pub(crate) fn prepare(&mut self) {
         self.settle();
         self.turn.prepare();
     }

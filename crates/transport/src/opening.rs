@@ -15,7 +15,9 @@ use wingbeat_websocket::{self as websocket, Role};
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::http::HttpSeat;
+use crate::http2::PREFACE;
 use crate::inbox::{Command, ConnectionId};
+use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
 use crate::seats::Seat;
@@ -51,6 +53,16 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
     pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+        if self.shared.config.http2.is_enabled {
+            match input.strip_prefix(PREFACE) {
+                Some(_) => {
+                    self.hand_over(key, input);
+                    return Some(input.len());
+                }
+                None if PREFACE.starts_with(input) => return None,
+                None => {}
+            }
+        }
         let seen = self.turn.connections[key].rest.len().saturating_sub(3);
         let limits = self.shared.head_limits;
         if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
@@ -147,6 +159,8 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be watched");
             return None;
         }
+        let id = ConnectionId { index: key as u32, generation: self.generation, worker: self.turn.id };
+        stream.attach(self.turn.workers.inbox(self.turn.id), id);
         entry.insert(Connection::new(stream, self.generation, options, seat));
         Some(key)
     }
@@ -172,7 +186,12 @@ impl Turn {
     }
 
     fn begin(&mut self, key: usize, upgrade: Upgrade) {
-        let idle_ticks = upgrade.options.idle_timeout.map(|idle| self.wheel.deadline(0, idle)).unwrap_or(NEVER);
+        let live = upgrade.options.keep_alive.map(|keep_alive| Live::new(keep_alive, &self.wheel, self.now));
+        let idle_ticks = match (&live, upgrade.options.idle_timeout) {
+            (Some(live), _) => live.within(),
+            (None, Some(idle)) => self.wheel.deadline(0, idle),
+            (None, None) => NEVER,
+        };
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.protocol = websocket::Connection::new(Role::Server, upgrade.options.limits);
@@ -180,11 +199,19 @@ impl Turn {
             connection.protocol.set_deflate(params, grant);
             connection.pool = Some(self.pools.find(config));
         }
+        let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
+            connection.extra_mut().subprotocol = Some(subprotocol.into());
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;
         let deadline = if idle_ticks == NEVER { NEVER } else { self.now.saturating_add(idle_ticks) };
         self.set_deadline(key, deadline);
+        if let Some(live) = live {
+            self.connections[key].extra_mut().keep_alive = Some(live);
+            self.schedule_timers(key);
+        }
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);

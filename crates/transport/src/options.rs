@@ -6,6 +6,7 @@ use std::time::Duration;
 use wingbeat_websocket::deflate::{DeflateBudget, DeflateConfig};
 use wingbeat_websocket::{CloseCode, Limits};
 
+use crate::keep_alive::KeepAlive;
 use crate::origin::CheckOrigin;
 
 /// What one connection may do and cost. One value is shared by all connections of a mount.
@@ -18,6 +19,12 @@ pub struct SocketOptions {
     pub idle_timeout: Option<Duration>,
     /// Code of that close. Default: 1001.
     pub idle_close: CloseCode,
+    /// Pings of ours, and how soon a peer that is gone is found. Default: `None`, no pings. Set, it takes the place of
+    /// [`idle_timeout`](Self::idle_timeout).
+    pub keep_alive: Option<KeepAlive>,
+    /// How long a message may take from its first byte to its last; `None` any time. Default: 5 min. Beyond it: Close
+    /// 1008. What arrives byte by byte is never silent, so the idle timeout does not end it.
+    pub message_timeout: Option<Duration>,
     /// How long the peer may take to answer our Close, and to hang up after it. Default: 5 s.
     pub close_timeout: Duration,
     /// Bytes that may wait for a peer that does not read. Default: 1 MiB. Beyond it: Close 1013.
@@ -30,6 +37,9 @@ pub struct SocketOptions {
     /// Memory of all connections with context takeover together; who finds none left is connected without takeover.
     /// Default: one budget of 256 MiB for the whole process.
     pub deflate_budget: Arc<DeflateBudget>,
+    /// Whether a loop receives Pings and Pongs, too, by [`WebSocket::recv_any`](crate::WebSocket::recv_any). Default: no.
+    /// A [`Handler`](crate::Handler) is told of them anyway.
+    pub has_control_frames: bool,
     /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
     pub check_origin: CheckOrigin,
 }
@@ -43,11 +53,14 @@ impl Default for SocketOptions {
             limits: Limits::DEFAULT,
             idle_timeout: Some(Duration::from_secs(60)),
             idle_close: CloseCode::GOING_AWAY,
+            keep_alive: None,
+            message_timeout: Some(Duration::from_secs(300)),
             close_timeout: Duration::from_secs(5),
             max_output_bytes: 1 << 20,
             max_output_messages: 1024,
             deflate: None,
             deflate_budget: DEFLATE_BUDGET.clone(),
+            has_control_frames: false,
             check_origin: CheckOrigin::SameHost,
         }
     }
@@ -72,6 +85,18 @@ impl SocketOptions {
         Self { idle_close, ..self }
     }
 
+    /// Sends pings of ours, and finds peers that are gone.
+    #[must_use]
+    pub fn with_keep_alive(self, keep_alive: KeepAlive) -> Self {
+        Self { keep_alive: Some(keep_alive), ..self }
+    }
+
+    /// Sets how long a message may take from its first byte to its last; `None` any time.
+    #[must_use]
+    pub fn with_message_timeout(self, message_timeout: Option<Duration>) -> Self {
+        Self { message_timeout, ..self }
+    }
+
     /// Sets how long the peer may take to answer our Close.
     #[must_use]
     pub fn with_close_timeout(self, close_timeout: Duration) -> Self {
@@ -94,6 +119,12 @@ impl SocketOptions {
     #[must_use]
     pub fn with_deflate_budget(self, deflate_budget: Arc<DeflateBudget>) -> Self {
         Self { deflate_budget, ..self }
+    }
+
+    /// Says whether a loop receives Pings and Pongs.
+    #[must_use]
+    pub fn with_control_frames(self, has_control_frames: bool) -> Self {
+        Self { has_control_frames, ..self }
     }
 
     /// Sets who may open a connection from a browser.

@@ -68,6 +68,9 @@ impl Worker {
         let used = self.take_input(key, &mut buffer[..length]);
         if let Some(connection) = self.turn.connections.get_mut(key) {
             connection.keep_rest(&buffer[used..length]);
+            if connection.protocol.is_receiving() || connection.extra.is_some() {
+                self.turn.watch_message(key);
+            }
         }
         self.buffer = buffer;
     }
@@ -234,7 +237,9 @@ impl Turn {
             Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
             Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
             Some(Received::Close(frame)) => return Some(Run::Closed(frame)),
-            Some(Received::Ping(_) | Received::Pong(_)) | None => {}
+            Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
+            Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
+            Some(Received::Pong(_)) | None => {}
         }
         None
     }

@@ -46,6 +46,8 @@ pub struct Turn {
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
     pub(crate) pools: Pools,
+    /// Tasks of loops that have not ended.
+    pub(crate) tasks: usize,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -129,6 +131,7 @@ impl Turn {
             workers,
             id,
             pools: Pools::default(),
+            tasks: 0,
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -244,7 +247,12 @@ impl Turn {
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
+            Command::Decide { .. }
+            | Command::Adopt { .. }
+            | Command::Wake { .. }
+            | Command::HttpEnded
+            | Command::TaskEnded
+            | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }
@@ -263,6 +271,12 @@ impl Turn {
     pub(crate) fn set_deadline(&mut self, key: usize, at: Tick) {
         let connection = &mut self.connections[key];
         connection.deadline = at;
+        self.schedule(key, at);
+    }
+
+    /// The wheel looks at `key` at `at`, if not before.
+    pub(crate) fn schedule(&mut self, key: usize, at: Tick) {
+        let connection = &mut self.connections[key];
         if at < connection.scheduled {
             connection.scheduled = at;
             self.wheel.insert(at, key as u32);

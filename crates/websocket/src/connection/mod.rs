@@ -66,6 +66,8 @@ struct Unfinished {
 struct Held {
     /// The message in flight.
     message: Option<Assembler>,
+    /// The message in flight has begun since it was last asked.
+    has_begun: bool,
     /// With context takeover, from the handshake on.
     #[cfg(feature = "deflate")]
     contexts: Option<Contexts>,

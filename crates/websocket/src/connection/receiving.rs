@@ -136,6 +136,18 @@ impl Connection {
         Err(ProtocolError::InvalidDeflate)
     }
 
+    /// Whether a message is in flight: its first byte has come, its last has not.
+    #[inline]
+    pub fn is_receiving(&self) -> bool {
+        self.is_gathering()
+    }
+
+    /// Whether the message in flight is another than when this was last asked. For whoever wants to know how long one
+    /// message takes: this has no clock.
+    pub fn take_begun(&mut self) -> bool {
+        self.held.as_mut().is_some_and(|held| held.message.is_some() && core::mem::take(&mut held.has_begun))
+    }
+
     /// Whether a message is in flight.
     #[inline]
     fn is_gathering(&self) -> bool {
@@ -244,8 +256,12 @@ impl Connection {
     /// Starts gathering a data frame that is fragmented or has not come whole.
     #[cold]
     fn begin_frame(&mut self, header: &Header, payload_bytes: usize) -> Result<(), ProtocolError> {
-        let begin = || Assembler::new(header.opcode.into(), header.is_deflated);
-        let assembler = self.held.get_or_insert_default().message.get_or_insert_with(begin);
+        let held = self.held.get_or_insert_default();
+        let begin = || {
+            held.has_begun = true;
+            Assembler::new(header.opcode.into(), header.is_deflated)
+        };
+        let assembler = held.message.get_or_insert_with(begin);
         assembler.begin(PartialFrame::new(header, payload_bytes), &self.limits)
     }
 

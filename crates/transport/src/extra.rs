@@ -1,0 +1,102 @@
+//! What only some connections have. It lies behind one pointer, made by whoever needs it first, and has timers of its
+//! own beside the connection's deadline; both share the connection's place in the wheel.
+
+use wingbeat_websocket::CloseCode;
+
+use crate::connection::{Connection, Phase};
+use crate::handler::Cause;
+use crate::keep_alive::Live;
+use crate::turn::Turn;
+use crate::wheel::{NEVER, Tick};
+
+/// The rare part of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Pings of ours.
+    pub(crate) keep_alive: Option<Live>,
+    /// When the message in flight must be there.
+    pub(crate) message_by: Option<Tick>,
+    /// What was agreed on in the handshake, if anything was.
+    pub(crate) subprotocol: Option<Box<str>>,
+}
+
+impl Extra {
+    fn is_empty(&self) -> bool {
+        self.keep_alive.is_none() && self.message_by.is_none() && self.subprotocol.is_none()
+    }
+
+    /// When to look at the timers next.
+    fn next(&self) -> Tick {
+        let ping_at = self.keep_alive.as_ref().map_or(NEVER, Live::ping_at);
+        ping_at.min(self.message_by.unwrap_or(NEVER))
+    }
+}
+
+impl Connection {
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Gives the memory back once nothing is in it.
+    fn trim_extra(&mut self) {
+        if self.extra.as_ref().is_some_and(|extra| extra.is_empty()) {
+            self.extra = None;
+        }
+    }
+}
+
+impl Turn {
+    /// The wheel has come to a connection that has timers.
+    #[cold]
+    pub(crate) fn handle_timers(&mut self, key: usize) {
+        if self.connections[key].phase == Phase::Open {
+            self.ping_if_due(key);
+            self.end_overdue_message(key);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn schedule_timers(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get(key)
+            && let Some(extra) = &connection.extra
+            && connection.phase == Phase::Open
+        {
+            let next = extra.next();
+            if next != NEVER {
+                self.schedule(key, next.max(self.now + 1));
+            }
+        }
+    }
+
+    /// After input was taken: a message that has begun must end in time.
+    #[cold]
+    pub(crate) fn watch_message(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        let Some(timeout) = connection.options.message_timeout else { return };
+        if connection.protocol.take_begun() {
+            connection.extra_mut().message_by = Some(self.wheel.deadline(self.now, timeout));
+            self.schedule_timers(key);
+        } else if !connection.protocol.is_receiving()
+            && let Some(extra) = &mut connection.extra
+        {
+            extra.message_by = None;
+            connection.trim_extra();
+        }
+    }
+
+    fn end_overdue_message(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        let listens = connection.listens();
+        let timeout = connection.options.message_timeout;
+        let Some(Extra { message_by: Some(by), .. }) = connection.extra.as_deref_mut() else { return };
+        if *by > self.now {
+            return;
+        }
+        // It is we who do not listen, not the peer who is slow.
+        if let Some(timeout) = timeout.filter(|_| !listens) {
+            *by = self.wheel.deadline(self.now, timeout);
+            return;
+        }
+        self.close_connection(key, Cause::Protocol, CloseCode::POLICY, "a message took too long");
+    }
+}
