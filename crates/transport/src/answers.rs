@@ -74,6 +74,11 @@ impl Answers {
         starts.zip(ends).flat_map(|(start, (end, lent))| [&cork[start..end], lent])
     }
 
+    /// The bytes of what is answered.
+    fn len(&self, cork: &[u8]) -> usize {
+        cork.len() - self.start + self.lent.iter().map(|lent| lent.payload.len()).sum::<usize>()
+    }
+
     /// How many messages are not among the first `written` bytes in full.
     fn messages_after(&self, written: usize) -> u32 {
         let (mut end, mut begun, mut messages) = (0, self.start, self.messages);
@@ -198,11 +203,17 @@ impl Turn {
         }
         let mut answers = std::mem::take(&mut self.answers);
         let pieces = answers.pieces(&self.cork, input);
-        let kept = |written| answers.messages_after(written);
-        match connection.output.write_through(&mut connection.stream, pieces, kept) {
+        let (length, kept) = (answers.len(&self.cork), |written| answers.messages_after(written));
+        match connection.output.write_through(&mut connection.stream, pieces, length, kept) {
             Ok(Written::All) => {}
-            Ok(Written::Blocked) => connection.blocked = true,
-            Err(_) => self.mark_lost(key),
+            Ok(Written::Blocked) => {
+                connection.blocked = true;
+                self.note_congestion(key);
+            }
+            Err(error) => {
+                connection.blame(&error);
+                self.mark_lost(key);
+            }
         }
         self.cork.truncate(answers.start);
         answers.clear();

@@ -38,7 +38,9 @@ fn say(bytes: &[u8], cx: &mut Context<'_>) {
         4 => cx.handle().send(note).and_then(|()| cx.send(message)),
         5 => cx.send(message).and_then(|()| cx.handle().send(note)),
         6 => cx.send(message).and_then(|()| cx.ping(b"between")).and_then(|()| cx.send(message)),
-        7 => cx.send(Message::Binary(&payload(index, bytes.len() - 4))).and_then(|()| cx.send_text_with(|text| text.push(b'!'))),
+        7 => cx
+            .send(Message::Binary(&payload(index, bytes.len() - 4)))
+            .and_then(|()| cx.send_text_with(|text| text.push(b'!'))),
         8 => cx.send(Message::Binary(&bytes[bytes.len() / 2..])),
         9 => {
             let id = cx.id();
