@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::redaction::Redaction;
+
 /// How a server listens. `Default` is chosen for a public server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -23,6 +25,8 @@ pub struct Config {
     pub read_buffer_bytes: usize,
     /// Commands of other threads that may wait in one worker's inbox. Default: 1,048,576. Beyond it: [`SendError::Busy`](crate::SendError::Busy).
     pub max_inbox_commands: usize,
+    /// What is masked in logs and for observers. Default: what speaks of tokens, passwords and the like.
+    pub redaction: Redaction,
 }
 
 impl Default for Config {
@@ -36,6 +40,7 @@ impl Default for Config {
             max_headers: 100,
             read_buffer_bytes: 256 << 10,
             max_inbox_commands: 1 << 20,
+            redaction: Redaction::default(),
         }
     }
 }
@@ -63,5 +68,11 @@ impl Config {
     #[must_use]
     pub fn with_handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
+    }
+
+    /// Sets what is masked in logs and for observers.
+    #[must_use]
+    pub fn with_redaction(self, redaction: Redaction) -> Self {
+        Self { redaction, ..self }
     }
 }

@@ -74,13 +74,21 @@ impl<S> Http<S> {
                 let (scheme, workers) = (scheme(is_encrypted), shared.workers.clone());
                 let asked = Request { head, peer_addr, scheme, path_params, workers };
                 let within = shared.config.handshake_timeout;
-                let response = match tokio::time::timeout(within, settle(ask(mount, asked))).await {
+                let seen = shared.note_request(&asked);
+                let answer = settle(ask(mount, asked, &shared.config.redaction));
+                let response = match tokio::time::timeout(within, answer).await {
                     Err(_) => {
                         let late = "the request was not decided in time";
-                        refusal(http::StatusCode::SERVICE_UNAVAILABLE, late).map(Full::new)
+                        let response = refusal(http::StatusCode::SERVICE_UNAVAILABLE, late);
+                        shared.note_refusal(seen.as_deref(), &response);
+                        response.map(Full::new)
                     }
-                    Ok(Settled::Respond(response)) => response.map(Full::new),
-                    Ok(Settled::Upgrade(upgrade)) => {
+                    Ok(Settled::Respond(response)) => {
+                        shared.note_refusal(seen.as_deref(), &response);
+                        response.map(Full::new)
+                    }
+                    Ok(Settled::Upgrade(mut upgrade)) => {
+                        upgrade.asked = seen;
                         let response = clone_head(&upgrade.response).map(|()| Full::default());
                         let seat = seat.lock().expect("no one panics with it").take();
                         let upgrading = hyper::upgrade::on(&mut request);

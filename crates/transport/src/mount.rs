@@ -14,6 +14,7 @@ use wingbeat_websocket::handshake::{HandshakeError, UpgradeRequest};
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::inbox::Workers;
+use crate::observer::RequestHead;
 use crate::options::SocketOptions;
 
 /// What answers the requests for one path. The worker asks it as soon as the request's head is there.
@@ -72,6 +73,8 @@ pub struct Upgrade {
     pub(crate) options: Arc<SocketOptions>,
     /// What was agreed about compression.
     pub(crate) deflate: Option<(DeflateParams, Option<DeflateGrant>)>,
+    /// What was asked, if somebody wants to know and it was not the worker who read it.
+    pub(crate) asked: Option<Box<RequestHead>>,
 }
 
 impl Upgrade {
@@ -90,7 +93,7 @@ impl Upgrade {
         let deflate = params.map(|params| options.deflate_budget.fit(params));
         let extensions: Vec<_> = deflate.iter().map(|(params, _)| params.to_string()).collect();
         let response = request.accept_with(subprotocol, &extensions)?;
-        Ok(Self { response, handler, options, deflate })
+        Ok(Self { response, handler, options, deflate, asked: None })
     }
 }
 

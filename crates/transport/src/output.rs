@@ -173,6 +173,19 @@ impl Output {
         Ok(Written::Blocked)
     }
 
+    /// What waits, from byte `from` on, piece by piece.
+    pub(crate) fn for_each_from(&self, mut from: usize, cork: &[u8], mut each: impl FnMut(&[u8])) {
+        let segments = self.backlog.iter().flat_map(|backlog| &backlog.segments);
+        let corked = Data::Corked(self.corked.clone());
+        for slice in segments.map(|segment| segment.data.as_slice(cork)).chain([corked.as_slice(cork)]) {
+            let skipped = from.min(slice.len());
+            from -= skipped;
+            if skipped < slice.len() {
+                each(&slice[skipped..]);
+            }
+        }
+    }
+
     /// Takes a frame, or what is left of one, as the next message.
     pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
         self.seal();

@@ -132,10 +132,17 @@ impl Turn {
             connection.output.push_owned(frame);
             return self.touch(key);
         }
+        if self.watch.is_some() {
+            self.watch_large(key, &frame, payload);
+        }
+        let connection = &mut self.connections[key];
         match connection.output.write_through(&mut connection.stream, &frame, payload) {
             Ok(Written::All) => {}
             Ok(Written::Blocked) => connection.blocked = true,
             Err(_) => self.mark_lost(key),
+        }
+        if self.watch.is_some() {
+            self.watch_waiting(key);
         }
     }
 
@@ -161,6 +168,7 @@ impl Turn {
         if fits || connection.output.is_empty() {
             return Ok(());
         }
+        self.note_drop(key, bytes);
         self.close_connection(key, Cause::SlowConsumer, CloseCode::TRY_AGAIN_LATER, "too slow");
         Err(SendError::Full)
     }

@@ -91,7 +91,7 @@ impl Worker {
         let mut listener = mio::net::TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
-            turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
+            turn: Turn::new(&shared, id, Wheel::new(Instant::now())),
             poll,
             // An unfinished head lies before what is read next.
             buffer: vec![0; shared.config.read_buffer_bytes.max(shared.config.max_head_bytes + MIN_READ_BYTES)],
