@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version as HttpVersion};
 use wingbeat_phoenix::Version;
-use wingbeat_transport::{Answer, Mount, Request, SocketOptions, Upgrade};
-use wingbeat_websocket::handshake::UpgradeRequest;
+use wingbeat_transport::{Answer, Handshake, Mount, Request, SocketOptions, Upgrade};
 
 use crate::callback::{catch, poll_once};
 use crate::config::MountOptions;
@@ -75,7 +74,8 @@ impl<S: Socket> Mount for SocketMount<S> {
 impl<S: Socket> Mounted<S> {
     /// What has to hold before the application is asked; else the status of an empty answer.
     fn check(&self, request: &Request) -> Result<(Params, Version), StatusCode> {
-        if request.head.method != Method::GET {
+        // What a GET is over HTTP/1.1, an extended CONNECT is over HTTP/2 (RFC 8441 §5).
+        if request.head.method != Method::GET && request.protocol().is_none() {
             return Err(StatusCode::BAD_REQUEST);
         }
         let params = read_params(request).map_err(|error| {
@@ -108,13 +108,15 @@ impl<S: Socket> Mounted<S> {
 }
 
 fn accept<S: Socket>(head: &http::request::Parts, newcomer: Newcomer<S>) -> Answer {
-    if let Some(why) = crate::handshake::refusal(&head.headers) {
+    if head.version <= HttpVersion::HTTP_11
+        && let Some(why) = crate::handshake::refusal(&head.headers)
+    {
         return respond(StatusCode::BAD_REQUEST, &why);
     }
     let options = newcomer.mounted.socket_options.clone();
     let handler = Box::new(Multiplexer::new(newcomer));
     // What Phoenix lets pass and RFC 6455 does not: a key that is none, two hosts, a body.
-    match UpgradeRequest::parse(head).and_then(|request| Upgrade::accept(request, None, handler, options)) {
+    match Handshake::parse(head).and_then(|request| Upgrade::accept(request, None, handler, options)) {
         Ok(upgrade) => Answer::Upgrade(upgrade),
         Err(error) => respond(StatusCode::BAD_REQUEST, &error.to_string()),
     }

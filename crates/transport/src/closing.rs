@@ -22,7 +22,7 @@ impl Turn {
         if self.connections[key].phase != Phase::Open {
             return;
         }
-        self.write_corked(key, 0, |connection, cork| {
+        self.write_control(key, |connection, cork| {
             connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
             connection.phase = Phase::Closing;
             connection.closing = Some((cause, code));
@@ -48,7 +48,7 @@ impl Turn {
     #[cold]
     pub(crate) fn fail(&mut self, key: usize, error: &ProtocolError) {
         self.note_violation(key, error);
-        self.write_corked(key, 0, |connection, cork| connection.protocol.fail(error, cork));
+        self.write_control(key, |connection, cork| connection.protocol.fail(error, cork));
         // After our Close the peer is told nothing more, and why we closed stays.
         let (cause, code) = self.connections[key].closing.unwrap_or((Cause::Protocol, error.close_code()));
         self.finish(key, Closed { code, reason: error.to_string(), cause });

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::http2::Http2Config;
 use crate::redaction::Redaction;
 
 /// How a server listens. `Default` is chosen for a public server.
@@ -25,6 +26,8 @@ pub struct Config {
     pub read_buffer_bytes: usize,
     /// Commands of other threads that may wait in one worker's inbox. Default: 1,048,576. Beyond it: [`SendError::Busy`](crate::SendError::Busy).
     pub max_inbox_commands: usize,
+    /// Whether and how HTTP/2 is spoken.
+    pub http2: Http2Config,
     /// What is masked in logs and for observers. Default: what speaks of tokens, passwords and the like.
     pub redaction: Redaction,
 }
@@ -40,6 +43,7 @@ impl Default for Config {
             max_headers: 100,
             read_buffer_bytes: 256 << 10,
             max_inbox_commands: 1 << 20,
+            http2: Http2Config::default(),
             redaction: Redaction::default(),
         }
     }
@@ -62,6 +66,12 @@ impl Config {
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
+    }
+
+    /// Sets whether and how HTTP/2 is spoken.
+    #[must_use]
+    pub fn with_http2(self, http2: Http2Config) -> Self {
+        Self { http2, ..self }
     }
 
     /// Sets the time from accepting to the answer.

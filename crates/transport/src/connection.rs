@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use wingbeat_websocket::deflate::Compression;
 use wingbeat_websocket::{self as websocket, CloseCode, Role};
 
 use crate::error::SendError;
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
     pub(crate) pool: Option<PoolId>,
+    /// Whether it does so where nothing else is said about a message.
+    pub(crate) compression: Compression,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -100,6 +103,7 @@ impl Connection {
             idle_ticks: NEVER,
             phase: Phase::Head,
             pool: None,
+            compression: Compression::Auto,
             closing: None,
             asks_for_head: false,
             readable: false,

@@ -8,8 +8,9 @@ use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_f
 
 use crate::connection::Phase;
 use crate::error::SendError;
+use crate::handle::ConnectionHandle;
 use crate::handler::Cause;
-use crate::inbox::{ConnectionHandle, ConnectionId};
+use crate::inbox::ConnectionId;
 use crate::message::{EncodedMessage, Message};
 use crate::turn::Turn;
 
@@ -58,7 +59,8 @@ impl Context<'_> {
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
         if self.turn.connections[self.key].pool.is_some() {
-            return self.turn.send_compressed(self.key, message, Compression::Auto);
+            let compression = self.turn.connections[self.key].compression;
+            return self.turn.send_compressed(self.key, message, compression);
         }
         if payload.len() >= LARGE_BYTES {
             self.turn.send_large(self.key, message.opcode(), payload);
@@ -106,7 +108,8 @@ impl Context<'_> {
             let mut payload = Vec::new();
             write(&mut payload);
             let text = String::from_utf8_lossy(&payload);
-            return self.turn.send_compressed(self.key, Message::Text(&text), Compression::Auto);
+            let compression = self.turn.connections[self.key].compression;
+            return self.turn.send_compressed(self.key, Message::Text(&text), compression);
         }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())

@@ -42,4 +42,7 @@ pub enum SendError {
     /// The worker has [`Config::max_inbox_commands`](crate::Config::max_inbox_commands) commands waiting.
     #[error("the worker is busy")]
     Busy,
+    /// A Ping or Pong carries at most 125 bytes (RFC 6455 §5.5).
+    #[error("a control frame carries at most 125 bytes")]
+    ControlTooLong,
 }

@@ -18,13 +18,24 @@ pub type Info = Box<dyn Any + Send>;
 ///
 /// A callback that panics ends its own connection with 1011, no other.
 pub trait Handler: Send + 'static {
-    /// The handshake is answered; the first message may be sent.
+    /// The handshake is answered; the first message may be sent. What was agreed on is in [`Context::subprotocol`] and
+    /// [`Context::deflate`].
     fn handle_open(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
-    /// A complete message came. Pings are answered and fragments joined before.
+    /// A complete message came, its fragments joined.
     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>);
+
+    /// A Ping came. Its Pong is sent already, before anything that is sent here.
+    fn handle_ping(&mut self, payload: &[u8], cx: &mut Context<'_>) {
+        let _ = (payload, cx);
+    }
+
+    /// A Pong came, asked for by a Ping of ours or not.
+    fn handle_pong(&mut self, payload: &[u8], cx: &mut Context<'_>) {
+        let _ = (payload, cx);
+    }
 
     /// Something was sent to the handler by [`ConnectionHandle::info`](crate::ConnectionHandle::info) or
     /// [`Turn::info`](crate::Turn::info).

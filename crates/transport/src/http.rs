@@ -19,12 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::http2::PREFACE;
 use crate::inbox::{Command, Inbox, WorkerId};
-use crate::mount::{Answer, Request, Upgrade};
-use crate::opening::{ask, poll_answer, scheme};
+use crate::mount::{Answer, Upgrade};
+use crate::opening::{poll_answer, scheme};
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
 use crate::stream::{AsyncStream, Stream};
+use crate::upgrade::{self, Place, Source};
 
 /// What [`Server::start`](crate::Server::start) takes for all that is not for one of our mounts: an `axum::Router`, or
 /// any tower service of this shape.
@@ -60,43 +62,26 @@ impl<S> Http<S> {
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let Ok(stream) = stream.into_async() else { return };
-        let (peer_addr, is_encrypted) = (stream.peer_addr(), stream.is_encrypted());
+        let source = Source { peer_addr: stream.peer_addr(), scheme: scheme(stream.is_encrypted()) };
+        if early.starts_with(PREFACE) {
+            return self.serve_http2(Rewound { early, stream }, source, seat).await;
+        }
         let seat = Arc::new(std::sync::Mutex::new(Some(seat)));
         let Self { service, shared, worker, mut stop } = self;
         let answer = service_fn(move |request: http::Request<Incoming>| {
-            let (mut service, shared, seat) = (service.clone(), shared.clone(), seat.clone());
+            let (mut service, shared, seat, source) = (service.clone(), shared.clone(), seat.clone(), source.clone());
             async move {
-                let Some((mount, path_params)) = shared.routes.find(request.uri().path()) else {
+                let found = shared.routes.find(request.uri().path()).map(|(mount, params)| (mount.clone(), params));
+                let Some(found) = found else {
                     return service.call(request).await.map(|response| response.map(Either::Left));
                 };
-                let (head, body) = request.into_parts();
-                let mut request = http::Request::from_parts(head.clone(), body);
-                let (scheme, workers) = (scheme(is_encrypted), shared.workers.clone());
-                let asked = Request { head, peer_addr, scheme, path_params, workers };
-                let within = shared.config.handshake_timeout;
-                let seen = shared.note_request(&asked);
-                let answer = settle(ask(mount, asked, &shared.config.redaction));
-                let response = match tokio::time::timeout(within, answer).await {
-                    Err(_) => {
-                        let late = "the request was not decided in time";
-                        let response = refusal(http::StatusCode::SERVICE_UNAVAILABLE, late);
-                        shared.note_refusal(seen.as_deref(), &response);
-                        response.map(Full::new)
-                    }
-                    Ok(Settled::Respond(response)) => {
-                        shared.note_refusal(seen.as_deref(), &response);
-                        response.map(Full::new)
-                    }
-                    Ok(Settled::Upgrade(mut upgrade)) => {
-                        upgrade.asked = seen;
-                        let response = clone_head(&upgrade.response).map(|()| Full::default());
-                        let seat = seat.lock().expect("no one panics with it").take();
-                        let upgrading = hyper::upgrade::on(&mut request);
-                        tokio::spawn(come_back(upgrading, upgrade, shared, worker, seat));
-                        response
-                    }
+                // The connection's own seat becomes the WebSocket's.
+                let place = move || {
+                    let mut served = seat.lock().expect("no one panics with it").take()?;
+                    let seat = served.take()?;
+                    Some(Place { worker, seat, served: Some(served), guard: None })
                 };
-                Ok::<_, Infallible>(response.map(Either::Right))
+                Ok::<_, Infallible>(upgrade::answer(shared, found, request, source, place).await.map(Either::Right))
             }
         });
         let io = TokioIo::new(Rewound { early, stream });
@@ -114,11 +99,11 @@ impl<S> Http<S> {
 }
 
 /// Until the server stops; the guard that `wait_for` gives must not be kept.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await.map(drop);
 }
 
-fn log_end(result: hyper::Result<()>) {
+pub(crate) fn log_end(result: hyper::Result<()>) {
     if let Err(error) = result {
         tracing::debug!(%error, "an HTTP connection ended");
     }
@@ -135,7 +120,8 @@ impl HttpSeat {
         Self { seat: Some(seat), inbox }
     }
 
-    pub(crate) fn take(mut self) -> Option<Seat> {
+    /// The seat, for what the connection becomes; the worker still waits for this.
+    pub(crate) fn take(&mut self) -> Option<Seat> {
         self.seat.take()
     }
 }
@@ -146,12 +132,12 @@ impl Drop for HttpSeat {
     }
 }
 
-enum Settled {
+pub(crate) enum Settled {
     Respond(http::Response<Bytes>),
     Upgrade(Upgrade),
 }
 
-async fn settle(mut answer: Answer) -> Settled {
+pub(crate) async fn settle(mut answer: Answer) -> Settled {
     loop {
         match answer {
             Answer::Respond(response) => return Settled::Respond(response),
@@ -161,36 +147,17 @@ async fn settle(mut answer: Answer) -> Settled {
     }
 }
 
-fn clone_head(response: &http::Response<()>) -> http::Response<()> {
-    let mut clone = http::Response::new(());
-    *clone.status_mut() = response.status();
-    *clone.headers_mut() = response.headers().clone();
-    clone
-}
-
-/// Once hyper has written the 101, takes the stream out of it and gives it to the worker.
-async fn come_back(
-    upgrading: hyper::upgrade::OnUpgrade,
-    upgrade: Upgrade,
-    shared: Arc<Shared>,
-    worker: WorkerId,
-    seat: Option<HttpSeat>,
-) {
-    let Ok(upgraded) = upgrading.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<Rewound>>() else { return };
-    let Some(seat) = seat else { return };
-    // What hyper has read and not used, and what it was given to read and has not.
-    let Rewound { early, stream } = parts.io.into_inner();
-    let early = [parts.read_buf, early].concat();
-    let Ok(stream) = stream.into_stream() else { return };
-    let command = Command::Adopt { stream, early, upgrade, seat };
-    let _ = shared.workers.inbox(worker).post_always(command);
-}
-
 /// A stream that gives again what was read from it before.
 pub(crate) struct Rewound {
     early: Bytes,
     stream: AsyncStream,
+}
+
+impl Rewound {
+    /// The stream, and what of it is still to be given again.
+    pub(crate) fn into_parts(self) -> (AsyncStream, Bytes) {
+        (self.stream, self.early)
+    }
 }
 
 impl AsyncRead for Rewound {

@@ -16,10 +16,12 @@ use wingbeat_websocket::CloseCode;
 
 use crate::connection::Waiting;
 use crate::error::SendError;
+use crate::handle::ConnectionHandle;
 use crate::handler::Info;
 use crate::http::HttpSeat;
 use crate::message::EncodedMessage;
 use crate::mount::{Answer, Upgrade};
+use crate::seats::Seat;
 use crate::stream::Stream;
 use crate::turn::Turn;
 
@@ -60,14 +62,44 @@ impl fmt::Display for ConnectionId {
 }
 
 pub(crate) enum Command {
-    Send { to: ConnectionId, message: EncodedMessage, written: Option<Waiting> },
-    Close { to: ConnectionId, code: CloseCode, reason: Box<str> },
-    Info { to: ConnectionId, info: Info },
-    Decide { to: ConnectionId, answer: Answer },
-    Adopt { stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: HttpSeat },
+    Send {
+        to: ConnectionId,
+        message: EncodedMessage,
+        written: Option<Waiting>,
+    },
+    Close {
+        to: ConnectionId,
+        code: CloseCode,
+        reason: Box<str>,
+    },
+    Info {
+        to: ConnectionId,
+        info: Info,
+    },
+    Decide {
+        to: ConnectionId,
+        answer: Answer,
+    },
+    /// `served` is the HTTP connection that this was until now.
+    Adopt {
+        stream: Stream,
+        early: Vec<u8>,
+        upgrade: Upgrade,
+        seat: Seat,
+        served: Option<HttpSeat>,
+    },
+    /// A stream that the readiness set does not know has become ready.
+    Wake {
+        to: ConnectionId,
+    },
     HttpEnded,
+    TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
-    Stop { code: CloseCode, reason: Box<str>, by: Instant },
+    Stop {
+        code: CloseCode,
+        reason: Box<str>,
+        by: Instant,
+    },
 }
 
 thread_local! {
@@ -135,15 +167,13 @@ fn take_first() -> Option<Command> {
     })
 }
 
-/// The way into one worker from anywhere.
+/// The way into one worker from anywhere. A clone is one reference count.
 #[derive(Clone, Debug)]
-pub(crate) struct Inbox {
-    sender: mpsc::UnboundedSender<Command>,
-    shared: Arc<Shared>,
-}
+pub(crate) struct Inbox(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    sender: mpsc::UnboundedSender<Command>,
     waiting: AtomicUsize,
     max_waiting: usize,
 }
@@ -157,12 +187,12 @@ pub(crate) struct InboxReceiver {
 impl Inbox {
     pub(crate) fn new(max_waiting: usize) -> (Self, InboxReceiver) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { waiting: AtomicUsize::new(0), max_waiting });
-        (Self { sender, shared: shared.clone() }, InboxReceiver { receiver, shared })
+        let shared = Arc::new(Shared { sender, waiting: AtomicUsize::new(0), max_waiting });
+        (Self(shared.clone()), InboxReceiver { receiver, shared })
     }
 
     fn identity(&self) -> usize {
-        Arc::as_ptr(&self.shared) as usize
+        Arc::as_ptr(&self.0) as usize
     }
 
     fn is_present(&self) -> bool {
@@ -175,7 +205,7 @@ impl Inbox {
             HAS_COMMANDS.set(true);
             return Ok(());
         }
-        if self.shared.waiting.load(Ordering::Relaxed) >= self.shared.max_waiting {
+        if self.0.waiting.load(Ordering::Relaxed) >= self.0.max_waiting {
             return Err(SendError::Busy);
         }
         self.post_always(command)
@@ -183,8 +213,8 @@ impl Inbox {
 
     /// For what must not be lost however full the inbox is: at most one each per connection.
     pub(crate) fn post_always(&self, command: Command) -> Result<(), SendError> {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        self.sender.send(command).map_err(|_| SendError::Closed)
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        self.0.sender.send(command).map_err(|_| SendError::Closed)
     }
 }
 
@@ -192,46 +222,6 @@ impl InboxReceiver {
     /// Counts `taken` commands as no longer waiting.
     pub(crate) fn settle(&self, taken: usize) {
         self.shared.waiting.fetch_sub(taken, Ordering::Relaxed);
-    }
-}
-
-/// One connection, from any thread. Clone is cheap; it does not keep the connection open.
-#[derive(Clone, Debug)]
-pub struct ConnectionHandle {
-    pub(crate) id: ConnectionId,
-    pub(crate) inbox: Inbox,
-}
-
-impl ConnectionHandle {
-    /// Which connection.
-    #[must_use]
-    pub fn id(&self) -> ConnectionId {
-        self.id
-    }
-
-    /// Sends a message. `Ok` means that the worker will carry it out, in order; whether the connection still lives then
-    /// shows in [`Handler::handle_close`](crate::Handler::handle_close).
-    ///
-    /// # Errors
-    /// [`SendError::Busy`] if the worker's inbox is full, [`SendError::Closed`] if the worker has ended.
-    pub fn send(&self, message: EncodedMessage) -> Result<(), SendError> {
-        self.inbox.post(Command::Send { to: self.id, message, written: None })
-    }
-
-    /// Tells the handler something, through [`Handler::handle_info`](crate::Handler::handle_info).
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn info(&self, info: impl std::any::Any + Send) -> Result<(), SendError> {
-        self.inbox.post(Command::Info { to: self.id, info: Box::new(info) })
-    }
-
-    /// Begins the closing handshake, after what was sent before.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.inbox.post(Command::Close { to: self.id, code, reason: reason.into() })
     }
 }
 

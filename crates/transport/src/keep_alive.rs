@@ -172,18 +172,18 @@ impl Turn {
         let connection = &mut self.connections[key];
         let heard = connection.heard();
         if connection.keep_alive_mut().is_some_and(|live| live.is_due(heard, now)) {
-            self.ping(key);
+            self.keep_alive_ping(key);
         }
     }
 
     /// Asks, unless the socket takes nothing: then what waits in it is question enough, and nothing piles up.
-    fn ping(&mut self, key: usize) {
+    fn keep_alive_ping(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         if connection.blocked {
             return;
         }
         let Some(payload) = connection.keep_alive_mut().map(Live::next_payload) else { return };
-        self.write_corked(key, 0, |connection, cork| {
+        self.write_control(key, |connection, cork| {
             let _ = connection.protocol.send_ping(&payload, cork);
         });
     }

@@ -10,7 +10,7 @@ use wingbeat_websocket::ProtocolError;
 use crate::handler::Closed;
 use crate::inbox::ConnectionId;
 use crate::mount::Request;
-use crate::observer::{Handshake, RequestHead};
+use crate::observer::{Exchange, RequestHead};
 use crate::redaction::Redaction;
 use crate::server::Shared;
 use crate::turn::Turn;
@@ -47,8 +47,8 @@ impl Shared {
         let Some(observer) = &self.observer else { return };
         let headers = &self.config.redaction.headers(response.headers(), None);
         let (at, body) = (Instant::now(), response.body());
-        let handshake = Handshake { connection: None, at, request, status, headers, body };
-        if catch_unwind(AssertUnwindSafe(|| observer.handle_refusal(&handshake))).is_err() {
+        let exchange = Exchange { connection: None, at, request, status, headers, body };
+        if catch_unwind(AssertUnwindSafe(|| observer.handle_refusal(&exchange))).is_err() {
             tracing::error!("the observer panicked");
         }
     }
@@ -73,21 +73,21 @@ impl Turn {
     }
 
     /// The connection opens with these fields in the answer.
-    pub(crate) fn note_open(&mut self, key: usize, headers: &HeaderMap, asked: Option<Box<RequestHead>>) {
+    pub(crate) fn note_open(&mut self, key: usize, response: &http::Response<()>, asked: Option<Box<RequestHead>>) {
         let Some(request) = asked.or_else(|| self.asked.remove(&key)) else { return };
-        let headers = self.redaction.headers(headers, headers.get(header::SEC_WEBSOCKET_PROTOCOL));
-        let (status, body) = (StatusCode::SWITCHING_PROTOCOLS, &[][..]);
-        let handshake = self.handshake(key, Some(&request), status, &headers, body);
+        let agreed = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        let headers = self.redaction.headers(response.headers(), agreed);
+        let exchange = self.exchange(key, Some(&request), response.status(), &headers, &[]);
         tracing::debug!(
             connection = %self.id_of(key),
             peer = request.peer_addr.map(tracing::field::display),
             target = request.target,
-            subprotocol = handshake.subprotocol(),
-            extensions = handshake.extensions(),
+            subprotocol = exchange.subprotocol(),
+            extensions = exchange.extensions(),
             user_agent = request.user_agent(),
             "a connection opened"
         );
-        self.watch_open(key, &handshake);
+        self.watch_open(key, &exchange);
     }
 
     /// The connection is answered with something other than 101.
@@ -96,20 +96,20 @@ impl Turn {
         log_refusal(Some(self.id_of(key)), request.as_deref(), status);
         if self.watch.is_some() {
             let headers = self.redaction.headers(headers, None);
-            let handshake = self.handshake(key, request.as_deref(), status, &headers, body);
-            self.tell(|observer| observer.handle_refusal(&handshake));
+            let exchange = self.exchange(key, request.as_deref(), status, &headers, body);
+            self.tell(|observer| observer.handle_refusal(&exchange));
         }
     }
 
-    fn handshake<'a>(
+    fn exchange<'a>(
         &self,
         key: usize,
         request: Option<&'a RequestHead>,
         status: StatusCode,
         headers: &'a HeaderMap,
         body: &'a [u8],
-    ) -> Handshake<'a> {
-        Handshake { connection: Some(self.id_of(key)), at: Instant::now(), request, status, headers, body }
+    ) -> Exchange<'a> {
+        Exchange { connection: Some(self.id_of(key)), at: Instant::now(), request, status, headers, body }
     }
 
     /// The peer broke the protocol.

@@ -6,16 +6,15 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::request::Parts;
-use wingbeat_websocket::deflate::{DeflateGrant, DeflateParams};
-use wingbeat_websocket::handshake::{HandshakeError, UpgradeRequest};
-
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::handshake::{Handshake, OpeningError};
 use crate::inbox::Workers;
 use crate::observer::RequestHead;
 use crate::options::SocketOptions;
+use bytes::Bytes;
+use http::request::Parts;
+use wingbeat_websocket::deflate::{DeflateGrant, DeflateParams};
 
 /// What answers the requests for one path. The worker asks it as soon as the request's head is there.
 pub trait Mount: Send + Sync + 'static {
@@ -43,9 +42,17 @@ pub struct Request {
     pub workers: Workers,
 }
 
+impl Request {
+    /// What `:protocol` says, if this is an extended CONNECT of HTTP/2 (RFC 8441 §4).
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        crate::handshake::protocol(&self.head)
+    }
+}
+
 /// What a [`Mount`] answers.
 pub enum Answer {
-    /// 101, and from then on messages.
+    /// 101, or 200 over HTTP/2, and from then on messages.
     Upgrade(Upgrade),
     /// Anything else; the connection is closed after it.
     Respond(http::Response<Bytes>),
@@ -65,7 +72,7 @@ impl fmt::Debug for Answer {
 
 /// A connection that is about to open.
 pub struct Upgrade {
-    /// The 101.
+    /// The 101, or over HTTP/2 the 200.
     pub(crate) response: http::Response<()>,
     /// What receives its messages.
     pub(crate) handler: Box<dyn Handler>,
@@ -82,17 +89,18 @@ impl Upgrade {
     /// offers.
     ///
     /// # Errors
-    /// [`HandshakeError::SubprotocolNotOffered`]: our own mistake.
+    /// The subprotocol was not offered: our own mistake.
     pub fn accept(
-        request: UpgradeRequest,
+        request: impl Into<Handshake>,
         subprotocol: Option<&str>,
         handler: Box<dyn Handler>,
         options: Arc<SocketOptions>,
-    ) -> Result<Self, HandshakeError> {
+    ) -> Result<Self, OpeningError> {
+        let request = request.into();
         let params = options.deflate.and_then(|deflate| deflate.accept(request.extension_offers()));
         let deflate = params.map(|params| options.deflate_budget.fit(params));
         let extensions: Vec<_> = deflate.iter().map(|(params, _)| params.to_string()).collect();
-        let response = request.accept_with(subprotocol, &extensions)?;
+        let response = request.accept(subprotocol, &extensions)?;
         Ok(Self { response, handler, options, deflate, asked: None })
     }
 }

@@ -19,14 +19,14 @@ use crate::inbox::ConnectionId;
 ///
 /// Heads are shown with their secrets masked ([`Redaction`](crate::Redaction)); payloads as they are.
 pub trait Observer: Send + Sync + 'static {
-    /// A handshake was answered with 101. Its connection has an id from now on.
-    fn handle_open(&self, handshake: &Handshake<'_>) {
-        let _ = handshake;
+    /// A handshake was answered with 101, or 200 over HTTP/2. Its connection has an id from now on.
+    fn handle_open(&self, exchange: &Exchange<'_>) {
+        let _ = exchange;
     }
 
     /// A request for one of our mounts was answered with something else, or no request could be read.
-    fn handle_refusal(&self, handshake: &Handshake<'_>) {
-        let _ = handshake;
+    fn handle_refusal(&self, exchange: &Exchange<'_>) {
+        let _ = exchange;
     }
 
     /// A frame came or leaves.
@@ -58,7 +58,7 @@ pub trait Observer: Send + Sync + 'static {
 /// A request for one of our mounts, and the answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Handshake<'a> {
+pub struct Exchange<'a> {
     /// The connection, once it has opened, or if a worker read the request.
     pub connection: Option<ConnectionId>,
     /// When it was answered.
@@ -73,7 +73,7 @@ pub struct Handshake<'a> {
     pub body: &'a [u8],
 }
 
-impl Handshake<'_> {
+impl Exchange<'_> {
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {

@@ -16,6 +16,7 @@ use wingbeat_websocket::{self as websocket, Role};
 use crate::connection::{Connection, Phase};
 use crate::handler::Handler;
 use crate::http::HttpSeat;
+use crate::http2::PREFACE;
 use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
@@ -63,6 +64,16 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
     pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+        if self.shared.config.http2.is_enabled {
+            match input.strip_prefix(PREFACE) {
+                Some(_) => {
+                    self.hand_over(key, input);
+                    return Some(input.len());
+                }
+                None if PREFACE.starts_with(input) => return None,
+                None => {}
+            }
+        }
         let seen = self.turn.connections[key].rest.len().saturating_sub(3);
         let limits = self.shared.head_limits;
         if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
@@ -160,6 +171,8 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be watched");
             return None;
         }
+        let id = ConnectionId { index: key as u32, generation: self.generation, worker: self.turn.id };
+        stream.attach(self.turn.workers.inbox(self.turn.id), id);
         entry.insert(Connection::new(stream, self.generation, options, seat));
         Some(key)
     }
@@ -198,6 +211,10 @@ impl Turn {
             connection.protocol.set_deflate(params, grant);
             connection.pool = Some(self.pools.find(config));
         }
+        let subprotocol = upgrade.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
+            connection.extra_mut().subprotocol = Some(subprotocol.into());
+        }
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;
@@ -207,7 +224,7 @@ impl Turn {
             self.connections[key].extra_mut().keep_alive = Some(live);
             self.schedule_timers(key);
         }
-        self.note_open(key, upgrade.response.headers(), upgrade.asked);
+        self.note_open(key, &upgrade.response, upgrade.asked);
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);

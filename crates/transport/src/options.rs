@@ -37,6 +37,9 @@ pub struct SocketOptions {
     /// Memory of all connections with context takeover together; who finds none left is connected without takeover.
     /// Default: one budget of 256 MiB for the whole process.
     pub deflate_budget: Arc<DeflateBudget>,
+    /// Whether a loop receives Pings and Pongs, too, by [`WebSocket::recv_any`](crate::WebSocket::recv_any). Default: no.
+    /// A [`Handler`](crate::Handler) is told of them anyway.
+    pub has_control_frames: bool,
     /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
     pub check_origin: CheckOrigin,
 }
@@ -57,6 +60,7 @@ impl Default for SocketOptions {
             max_output_messages: 1024,
             deflate: None,
             deflate_budget: DEFLATE_BUDGET.clone(),
+            has_control_frames: false,
             check_origin: CheckOrigin::SameHost,
         }
     }
@@ -115,6 +119,12 @@ impl SocketOptions {
     #[must_use]
     pub fn with_deflate_budget(self, deflate_budget: Arc<DeflateBudget>) -> Self {
         Self { deflate_budget, ..self }
+    }
+
+    /// Says whether a loop receives Pings and Pongs.
+    #[must_use]
+    pub fn with_control_frames(self, has_control_frames: bool) -> Self {
+        Self { has_control_frames, ..self }
     }
 
     /// Sets who may open a connection from a browser.

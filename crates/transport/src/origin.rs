@@ -44,7 +44,11 @@ impl CheckOrigin {
             return check(text);
         }
         let origin = text.parse::<Origin>();
-        let host = request.head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // Over HTTP/2 it is :authority that names the host (RFC 9113 §8.3.1).
+        let is_new = request.head.version >= http::Version::HTTP_2;
+        let authority = request.head.uri.authority().filter(|_| is_new).map(http::uri::Authority::as_str);
+        let field = || request.head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = authority.or_else(field).unwrap_or_default();
         match (self, origin) {
             (Self::Any, _) => true,
             (_, Err(_)) => false,

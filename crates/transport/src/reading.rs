@@ -172,8 +172,9 @@ impl Turn {
                 Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
                 Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
                 Some(Received::Close(frame)) => return Run::Closed(frame),
-                Some(Received::Pong(payload)) => drop(cx.turn.take_pong(key, &payload)),
-                Some(Received::Ping(_)) | None => {}
+                Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
+                Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
+                Some(Received::Pong(_)) | None => {}
             }
             self.write_early(key);
             if self.has_pending() {

@@ -68,6 +68,7 @@ impl Turn {
         message: &EncodedMessage,
     ) -> Result<(), SendError> {
         let bits = self.connections[key].protocol.send_window_bits();
+        let bits = bits.filter(|_| self.connections[key].compression != Compression::Never);
         let deflated = bits.and_then(|bits| message.deflated(bits, self.pools.get(pool)));
         let Some(frame) = deflated else {
             return self.send_frame(key, message.as_frame(), &mut Corked::default());

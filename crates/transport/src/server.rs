@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use wingbeat_websocket::handshake::HeadLimits;
 
+use crate::accept::{Accept, Opening};
 use crate::config::Config;
 use crate::error::Error;
-use crate::handler::Handler;
 use crate::http::{Http, HttpService};
 use crate::inbox::{Inbox, InboxReceiver, WorkerId, Workers};
 use crate::listener::listen;
@@ -18,7 +18,7 @@ use crate::options::SocketOptions;
 use crate::raw::RawMount;
 use crate::running::Running;
 use crate::seats::Seats;
-use crate::websocket::{Accepted, WebSocket};
+use crate::websocket::WebSocket;
 use crate::worker::{ServeHttp, Worker};
 
 /// What all workers of a server share.
@@ -78,31 +78,52 @@ impl Server {
         Self { observer: Some(observer), ..self }
     }
 
-    /// Mounts a raw handler. The handshake is checked in full, then the origin, then `open` makes the handler or
-    /// refuses with any HTTP answer.
+    /// Mounts a raw handler. The handshake is checked in full, then the origin, then `open` sees the request and gives a
+    /// handler, or an [`Accept`] with more to say, or refuses with any HTTP answer ([`refuse`] makes plain ones).
     #[must_use]
-    pub fn handler<H: Handler>(
+    pub fn handler<A: Into<Accept>>(
         self,
         path: &str,
         options: SocketOptions,
-        open: impl Fn(&Request) -> Result<H, http::Response<Bytes>> + Send + Sync + 'static,
+        open: impl Fn(&Request) -> Result<A, http::Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        let options = Arc::new(options);
-        let make = move |request: &Request| open(request).map(|handler| Box::new(handler) as Box<dyn Handler>);
-        self.mount(path, RawMount { options, make })
+        let open = move |request: Request| Opening::Now(open(&request).map(Into::into));
+        self.mount(path, RawMount { options: Arc::new(options), open })
     }
 
-    /// Mounts a loop: `serve` is called with each new connection and runs as a task.
+    /// As [`handler`](Self::handler), for an `open` that takes time: it runs as a task and has to come to an end within
+    /// [`Config::handshake_timeout`], else the answer is 503.
+    #[must_use]
+    pub fn handler_async<A: Into<Accept>, Fut>(
+        self,
+        path: &str,
+        options: SocketOptions,
+        open: impl Fn(Request) -> Fut + Send + Sync + 'static,
+    ) -> Self
+    where
+        Fut: Future<Output = Result<A, http::Response<Bytes>>> + Send + 'static,
+    {
+        let open = move |request: Request| {
+            let decision = open(request);
+            Opening::Later(Box::pin(async { decision.await.map(Into::into) }))
+        };
+        self.mount(path, RawMount { options: Arc::new(options), open })
+    }
+
+    /// Mounts a loop: `serve` is called with each new connection and runs as a task. Where the loop needs something of
+    /// its request, give [`handler`](Self::handler) a [`WebSocket::handler`].
     #[must_use]
     pub fn socket<F, Fut>(self, path: &str, options: SocketOptions, serve: F) -> Self
     where
         F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let options = Arc::new(options);
-        let serve = Arc::new(move |socket| drop(tokio::spawn(serve(socket))));
-        let make = move |_: &Request| Ok(Box::new(Accepted::new(serve.clone())) as Box<dyn Handler>);
-        self.mount(path, RawMount { options, make })
+        let serve = Arc::new(serve);
+        let accept = move |_: &Request| {
+            let serve = serve.clone();
+            Ok(WebSocket::handler(move |socket| serve(socket)))
+        };
+        self.handler(path, options, accept)
     }
 
     /// Listens, starts the workers, and returns. `http` serves what is not for one of the mounts.
@@ -179,6 +200,14 @@ fn spawn_worker(
     std::thread::Builder::new().name(format!("wingbeat-{}", id.index())).spawn(run).map_err(Error::Worker)?;
     let lost = |_| std::io::Error::other("the worker's thread ended at once");
     is_started.recv().map_err(lost).flatten().map_err(Error::Worker)
+}
+
+/// An HTTP answer of one sentence, to refuse a request with.
+#[must_use]
+pub fn refuse(status: http::StatusCode, why: &str) -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::copy_from_slice(why.as_bytes()));
+    *response.status_mut() = status;
+    response
 }
 
 /// An HTTP answer of one sentence.

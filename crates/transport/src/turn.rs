@@ -45,6 +45,8 @@ pub struct Turn {
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
     pub(crate) pools: Pools,
+    /// Tasks of loops that have not ended.
+    pub(crate) tasks: usize,
     /// Who sees everything, if anybody does.
     pub(crate) watch: Option<Box<Watch>>,
     /// What was asked by connections that have no answer yet, by place in the slab, if somebody wants to know.
@@ -132,6 +134,7 @@ impl Turn {
             workers: shared.workers.clone(),
             id,
             pools: Pools::default(),
+            tasks: 0,
             watch: shared.observer.clone().map(Watch::new),
             asked: HashMap::new(),
             redaction: shared.config.redaction.clone(),
@@ -233,7 +236,12 @@ impl Turn {
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
             Command::Info { .. } => self.callbacks.push_back(command),
-            Command::Decide { .. } | Command::Adopt { .. } | Command::HttpEnded | Command::Stop { .. } => {
+            Command::Decide { .. }
+            | Command::Adopt { .. }
+            | Command::Wake { .. }
+            | Command::HttpEnded
+            | Command::TaskEnded
+            | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
         }

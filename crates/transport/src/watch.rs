@@ -11,7 +11,7 @@ use std::time::Instant;
 use wingbeat_websocket::ProtocolError;
 
 use crate::inbox::ConnectionId;
-use crate::observer::{Direction, Frame, Handshake, Observer};
+use crate::observer::{Direction, Exchange, Frame, Observer};
 use crate::turn::Turn;
 
 /// Somebody watches.
@@ -52,12 +52,12 @@ impl Turn {
     }
 
     /// The connection opens; what waits to be written is the answer to its handshake.
-    pub(crate) fn watch_open(&mut self, key: usize, handshake: &Handshake<'_>) {
+    pub(crate) fn watch_open(&mut self, key: usize, exchange: &Exchange<'_>) {
         let (id, told_bytes) = (self.id_of(key), self.connections[key].output.len());
         self.with_watch(|watch| {
             let watched = Watched { id, received: Finder::default(), sent: Finder::default(), told_bytes };
             watch.open.insert(key, watched);
-            watch.observer.handle_open(handshake);
+            watch.observer.handle_open(exchange);
         });
     }
 

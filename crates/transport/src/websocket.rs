@@ -3,16 +3,16 @@
 //! The same connection as beneath a [`Handler`], with a handler that hands messages over a bounded queue. While the
 //! queue is full nothing is read, so a loop that is slow slows its peer and nobody else.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 use wingbeat_websocket::CloseCode;
 
 use crate::context::Context;
 use crate::error::SendError;
+use crate::handle::ConnectionHandle;
 use crate::handler::{Closed, Handler, Info};
-use crate::inbox::{Command, ConnectionHandle};
+use crate::inbox::Command;
 use crate::message::{EncodedMessage, Message};
+use crate::tasks::TaskSeat;
 
 /// Messages that may wait for the loop.
 const MAX_WAITING: usize = 16;
@@ -46,37 +46,83 @@ impl From<Message<'_>> for OwnedMessage {
     }
 }
 
+/// What a loop receives: by default only messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A complete message.
+    Message(OwnedMessage),
+    /// A Ping, answered already; see
+    /// [`SocketOptions::has_control_frames`](crate::SocketOptions::has_control_frames).
+    Ping(Vec<u8>),
+    /// A Pong.
+    Pong(Vec<u8>),
+}
+
 /// An open connection, to be received from and sent to. Dropping it closes with 1000, or 1011 if
 /// the loop panics.
 #[derive(Debug)]
 pub struct WebSocket {
     handle: ConnectionHandle,
-    messages: mpsc::Receiver<OwnedMessage>,
+    messages: mpsc::Receiver<Incoming>,
     closed: oneshot::Receiver<Closed>,
     outcome: Option<Closed>,
+    subprotocol: Option<Box<str>>,
 }
 
 impl WebSocket {
+    /// The handler beneath a loop: `serve` is called when the connection is open and runs as a task. For
+    /// [`Server::handler`](crate::Server::handler), where a loop needs something of its request.
+    ///
+    /// When the server shuts down the task may go on until the deadline of that, to put things in order.
+    pub fn handler<F, Fut>(serve: F) -> impl Handler
+    where
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Accepted { serve: Some(serve), messages: None, closed: None }
+    }
+
     /// The next message, `None` once the connection is closed. Cancel-safe: no message is lost with the future.
     pub async fn recv(&mut self) -> Option<OwnedMessage> {
-        let message = self.messages.recv().await;
+        loop {
+            if let Incoming::Message(message) = self.recv_any().await? {
+                return Some(message);
+            }
+        }
+    }
+
+    /// As [`recv`](Self::recv), for whatever the options ask for beside messages. Cancel-safe.
+    pub async fn recv_any(&mut self) -> Option<Incoming> {
+        let incoming = self.messages.recv().await;
         if self.messages.is_empty() {
             self.ask_for_more();
         }
-        message
+        incoming
     }
 
-    /// Sends a message, and waits while the peer takes no more. Not cancel-safe: whether a message is sent whose future
-    /// was dropped is open, but never only a part of it.
+    /// Sends a message, and waits while the peer takes no more. Cancel-safe in so far as the stream stays whole: a
+    /// message whose future is dropped is sent wholly, or, if the future was never polled, not at all.
     ///
     /// # Errors
     /// [`SendError::Closed`] when the connection is closed, [`SendError::Busy`] when the worker's inbox is full.
     pub async fn send(&self, message: Message<'_>) -> Result<(), SendError> {
-        let (written, answer) = oneshot::channel();
-        let message = EncodedMessage::new(message);
-        let send = Command::Send { to: self.handle.id(), message, written: Some(written) };
-        self.handle.inbox.post(send)?;
-        answer.await.unwrap_or(Err(SendError::Closed))
+        self.handle.send_and_wait(EncodedMessage::new(message)).await
+    }
+
+    /// Sends a Ping; the Pong shows in [`recv_any`](Self::recv_any) if
+    /// [`SocketOptions::has_control_frames`](crate::SocketOptions::has_control_frames) says so.
+    ///
+    /// # Errors
+    /// As [`ConnectionHandle::ping`].
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.handle.ping(payload)
+    }
+
+    /// The subprotocol agreed on in the handshake, if there is one.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// Begins the closing handshake; [`closed`](Self::closed) tells how it ended.
@@ -103,7 +149,7 @@ impl WebSocket {
         self.messages.len()
     }
 
-    /// The connection, for others to send to.
+    /// The connection, for others to send to: another task may send through a clone while this one receives.
     #[must_use]
     pub fn handle(&self) -> &ConnectionHandle {
         &self.handle
@@ -133,32 +179,44 @@ impl Drop for WebSocket {
 struct HasRoom;
 
 /// The handler beneath a [`WebSocket`].
-pub(crate) struct Accepted<F> {
-    serve: Arc<F>,
-    messages: Option<mpsc::Sender<OwnedMessage>>,
+struct Accepted<F> {
+    serve: Option<F>,
+    messages: Option<mpsc::Sender<Incoming>>,
     closed: Option<oneshot::Sender<Closed>>,
 }
 
-impl<F> Accepted<F> {
-    pub(crate) fn new(serve: Arc<F>) -> Self {
-        Self { serve, messages: None, closed: None }
-    }
-}
-
-impl<F: Fn(WebSocket) + Send + Sync + 'static> Handler for Accepted<F> {
+impl<F, Fut> Handler for Accepted<F>
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     fn handle_open(&mut self, cx: &mut Context<'_>) {
+        let Some(serve) = self.serve.take() else { return };
         let (sender, messages) = mpsc::channel(MAX_WAITING);
         let (told, closed) = oneshot::channel();
         (self.messages, self.closed) = (Some(sender), Some(told));
-        (self.serve)(WebSocket { handle: cx.handle(), messages, closed, outcome: None });
+        let subprotocol = cx.subprotocol().map(Box::from);
+        let serving = serve(WebSocket { handle: cx.handle(), messages, closed, outcome: None, subprotocol });
+        let seat = TaskSeat::take(cx.turn());
+        tokio::spawn(async move {
+            let _seat = seat;
+            serving.await;
+        });
     }
 
     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
-        let Some(messages) = &self.messages else { return };
-        // Full it cannot be while open, because reading pauses before; gone it may be, and then nobody wants the message.
-        let _ = messages.try_send(message.into());
-        if messages.capacity() == 0 && !messages.is_closed() {
-            cx.pause();
+        self.hand_over(Incoming::Message(message.into()), cx);
+    }
+
+    fn handle_ping(&mut self, payload: &[u8], cx: &mut Context<'_>) {
+        if cx.has_control_frames() {
+            self.hand_over(Incoming::Ping(payload.to_owned()), cx);
+        }
+    }
+
+    fn handle_pong(&mut self, payload: &[u8], cx: &mut Context<'_>) {
+        if cx.has_control_frames() {
+            self.hand_over(Incoming::Pong(payload.to_owned()), cx);
         }
     }
 
@@ -173,6 +231,17 @@ impl<F: Fn(WebSocket) + Send + Sync + 'static> Handler for Accepted<F> {
         self.messages = None;
         if let Some(told) = self.closed.take() {
             let _ = told.send(closed);
+        }
+    }
+}
+
+impl<F> Accepted<F> {
+    fn hand_over(&self, incoming: Incoming, cx: &mut Context<'_>) {
+        let Some(messages) = &self.messages else { return };
+        // Full it cannot be while open, because reading pauses before; gone it may be, and then nobody wants it.
+        let _ = messages.try_send(incoming);
+        if messages.capacity() == 0 && !messages.is_closed() {
+            cx.pause();
         }
     }
 }

@@ -136,7 +136,8 @@ impl Worker {
 
     fn is_done(&self) -> bool {
         let Some(Stopping { by, .. }) = self.stopping else { return false };
-        self.turn.connections.is_empty() && self.http_connections == 0 || Instant::now() >= by
+        let is_empty = self.turn.connections.is_empty() && self.http_connections == 0 && self.turn.tasks == 0;
+        is_empty || Instant::now() >= by
     }
 
     fn keys(&self) -> Vec<usize> {
@@ -222,15 +223,28 @@ impl Worker {
         }
     }
 
+    /// As [`handle_event`](Self::handle_event), for a stream that is polled: it does not say in which direction.
+    fn handle_wake(&mut self, id: ConnectionId) {
+        let Some(key) = self.turn.key_of(id) else { return };
+        let connection = &mut self.turn.connections[key];
+        connection.stream.handle_wake();
+        connection.readable = true;
+        if std::mem::take(&mut connection.blocked) || connection.stream.owes() {
+            self.turn.write(key);
+        }
+        self.take_turn(key);
+    }
+
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Decide { to, answer } => self.decide(to, answer),
-            Command::Adopt { stream, early, upgrade, seat } => {
-                if let Some(seat) = seat.take() {
-                    self.adopt(stream, early, upgrade, seat);
-                }
+            Command::Adopt { stream, early, upgrade, seat, served } => {
+                self.adopt(stream, early, upgrade, seat);
+                drop(served);
             }
+            Command::Wake { to } => self.handle_wake(to),
             Command::HttpEnded => self.http_connections -= 1,
+            Command::TaskEnded => self.turn.tasks -= 1,
             Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
             command => self.turn.apply(command),
         }

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use support::{FIN, PATIENCE, TEXT, TestServer, config, eventually, masked, options, upgrade};
 use tokio::sync::oneshot;
 use wingbeat_transport::{
-    Answer, Closed, Config, Context, EncodedMessage, Handler, Message, Mount, Request, Server, Upgrade,
+    Answer, Closed, Config, Context, EncodedMessage, Handler, Handshake, Message, Mount, Request, Server, Upgrade,
 };
 use wingbeat_websocket::CloseCode;
-use wingbeat_websocket::handshake::UpgradeRequest;
 
 /// Echoes, and tells how it ended.
 struct Echo(Sender<Closed>);
@@ -31,7 +30,7 @@ impl Handler for Echo {
 
 fn accept(request: &Request, handler: impl Handler) -> Answer {
     let accept = |request| Upgrade::accept(request, None, Box::new(handler), Arc::new(options()));
-    Answer::Upgrade(UpgradeRequest::parse(&request.head).and_then(accept).expect("a good request"))
+    Answer::Upgrade(Handshake::parse(&request.head).and_then(accept).expect("a good request"))
 }
 
 fn respond(status: u16, body: &str) -> Answer {

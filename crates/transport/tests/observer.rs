@@ -13,8 +13,8 @@ use support::{
     masked, options, probe, upgrade,
 };
 use wingbeat_transport::{
-    Answer, Cause, Closed, Compression, ConnectionId, Context, DeflateConfig, Direction, EncodedMessage, Frame,
-    Handler, Handshake, Message, Mount, Observer, Redaction, Request, Server, Upgrade,
+    Answer, Cause, Closed, Compression, ConnectionId, Context, DeflateConfig, Direction, EncodedMessage, Exchange,
+    Frame, Handler, Message, Mount, Observer, Redaction, Request, Server, Upgrade,
 };
 use wingbeat_websocket::deflate::DeflatePool;
 use wingbeat_websocket::handshake::UpgradeRequest;
@@ -48,22 +48,22 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn handle_open(&self, handshake: &Handshake<'_>) {
-        let request = handshake.request.expect("a request");
-        assert_eq!(handshake.status, 101);
+    fn handle_open(&self, exchange: &Exchange<'_>) {
+        let request = exchange.request.expect("a request");
+        assert_eq!(exchange.status, 101);
         let seen = Seen::Open {
             target: request.target.clone(),
             user_agent: request.user_agent().map(str::to_owned),
-            subprotocol: handshake.subprotocol().map(str::to_owned),
-            extensions: handshake.extensions().map(str::to_owned),
+            subprotocol: exchange.subprotocol().map(str::to_owned),
+            extensions: exchange.extensions().map(str::to_owned),
         };
-        self.tell(handshake.connection, seen);
+        self.tell(exchange.connection, seen);
     }
 
-    fn handle_refusal(&self, handshake: &Handshake<'_>) {
-        let target = handshake.request.map(|request| request.target.clone());
-        let body = String::from_utf8_lossy(handshake.body).into_owned();
-        self.tell(None, Seen::Refusal { target, status: handshake.status.as_u16(), body });
+    fn handle_refusal(&self, exchange: &Exchange<'_>) {
+        let target = exchange.request.map(|request| request.target.clone());
+        let body = String::from_utf8_lossy(exchange.body).into_owned();
+        self.tell(None, Seen::Refusal { target, status: exchange.status.as_u16(), body });
     }
 
     fn handle_frame(&self, connection: ConnectionId, frame: &Frame<'_>) {

@@ -8,7 +8,7 @@ use support::{
     CLOSE, FIN, PATIENCE, Peer, TEXT, TestServer, close_payload, config, echo, echo_server, masked, options, probe,
     upgrade,
 };
-use wingbeat_transport::{CheckOrigin, Server, SocketOptions};
+use wingbeat_transport::{CheckOrigin, Http2Config, Server, SocketOptions};
 
 /// The good request with one line replaced, or taken out if `line` is empty.
 fn with_line(server: &TestServer, name: &str, line: &str) -> String {
@@ -414,7 +414,8 @@ fn ws_s15_l11_over_the_connection_limit_503() {
 
 #[test]
 fn ws_s16_http2_gets_an_answer_however_it_is_cut() {
-    let (server, _events) = echo_server();
+    let config = config().with_http2(Http2Config::default().with_enabled(false));
+    let server = TestServer::start(Server::new(config).handler("/", options(), |_| Ok(Silent)));
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for cut in [preface.len(), 3, 16, 18] {
         let mut peer = server.connect();

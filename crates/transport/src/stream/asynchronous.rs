@@ -26,6 +26,8 @@ impl AsyncStream {
             Stream::Tcp(stream) => TcpStream::from_std(stream.into()).map(Self::Tcp),
             Stream::Unix(stream) => UnixStream::from_std(stream.into()).map(Self::Unix),
             Stream::Tls(stream) => AsyncFd::new(stream).map(Self::Tls),
+            // It came from hyper and does not go back.
+            Stream::Polled(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 

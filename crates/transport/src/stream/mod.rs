@@ -1,9 +1,10 @@
 //! What lies under a connection.
 //!
-//! A [`Socket`] is raw: TCP or Unix. Over either may lie TLS, which has no IO of its own. A
-//! [`Connection`](crate::connection::Connection) never knows which it has.
+//! A [`Socket`] is raw: TCP or Unix. Over either may lie TLS, which has no IO of its own. What somebody else moves, a
+//! stream of HTTP/2 say, is [`Polled`]. A [`Connection`](crate::connection::Connection) never knows which it has.
 
 mod asynchronous;
+mod polled;
 mod socket;
 mod tls;
 
@@ -13,9 +14,11 @@ use std::net::{Shutdown, SocketAddr};
 use mio::{Interest, Registry, Token};
 
 pub(crate) use self::asynchronous::AsyncStream;
+pub(crate) use self::polled::Polled;
 #[allow(unused_imports, reason = "for the listeners to come")]
 pub(crate) use self::socket::Socket;
 pub(crate) use self::tls::TlsStream;
+use crate::inbox::{ConnectionId, Inbox};
 
 /// A byte stream that never blocks and tells its readiness to the worker's set.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(crate) enum Stream {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
     Tls(Box<TlsStream>),
+    Polled(Box<Polled>),
 }
 
 impl Stream {
@@ -33,6 +37,21 @@ impl Stream {
             Self::Tcp(stream) => registry.register(stream, Token(index), interest),
             Self::Unix(stream) => registry.register(stream, Token(index), interest),
             Self::Tls(stream) => registry.register(stream.socket_mut(), Token(index), interest),
+            Self::Polled(_) => Ok(()),
+        }
+    }
+
+    /// Who is to be told about readiness that the set does not know of.
+    pub(crate) fn attach(&mut self, inbox: &Inbox, id: ConnectionId) {
+        if let Self::Polled(stream) = self {
+            stream.attach(inbox.clone(), id);
+        }
+    }
+
+    /// Such readiness has been told.
+    pub(crate) fn handle_wake(&mut self) {
+        if let Self::Polled(stream) = self {
+            stream.handle_wake();
         }
     }
 
@@ -42,6 +61,7 @@ impl Stream {
             Self::Tcp(stream) => registry.deregister(stream),
             Self::Unix(stream) => registry.deregister(stream),
             Self::Tls(stream) => registry.deregister(stream.socket_mut()),
+            Self::Polled(_) => Ok(()),
         }
     }
 
@@ -50,6 +70,7 @@ impl Stream {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
+            Self::Polled(stream) => stream.read(buffer),
         }
     }
 
@@ -60,6 +81,7 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => count < asked,
             Self::Tls(stream) => stream.is_drained(),
+            Self::Polled(stream) => stream.is_drained(),
         }
     }
 
@@ -68,6 +90,7 @@ impl Stream {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)]),
+            Self::Polled(stream) => stream.write(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -76,6 +99,7 @@ impl Stream {
             Self::Tcp(stream) => stream.write_vectored(slices),
             Self::Unix(stream) => stream.write_vectored(slices),
             Self::Tls(stream) => stream.write(slices),
+            Self::Polled(stream) => stream.write(slices),
         }
     }
 
@@ -85,6 +109,7 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Unix(_) => false,
             Self::Tls(stream) => stream.owes(),
+            Self::Polled(stream) => stream.owes(),
         }
     }
 
@@ -95,6 +120,7 @@ impl Stream {
             Self::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
             Self::Unix(stream) => drop(stream.shutdown(Shutdown::Write)),
             Self::Tls(stream) => return stream.shutdown_write(),
+            Self::Polled(stream) => return stream.shutdown_write(),
         }
         true
     }
@@ -104,6 +130,7 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.peer_addr(),
+            Self::Polled(stream) => stream.peer_addr(),
         }
     }
 

@@ -1,0 +1,147 @@
+//! From a request that hyper has read to a worker: the mount is asked, its answer goes back through hyper, and once
+//! that is written the stream is taken out and a worker adopts it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::uri::Scheme;
+use http_body_util::Full;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast as downcast_auto;
+use tokio::net::TcpStream;
+use wingbeat_websocket::handshake::{ConnectError, ConnectRequest};
+
+use crate::handshake::protocol;
+use crate::http::{HttpSeat, Rewound, Settled, settle};
+use crate::inbox::{Command, WorkerId};
+use crate::mount::{Mount, PathParams, Request, Upgrade};
+use crate::seats::Seat;
+use crate::server::{Shared, refusal};
+use crate::stream::{Polled, Stream};
+
+/// What an answer to a request consists of.
+pub(crate) type Response = http::Response<Full<Bytes>>;
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) scheme: Scheme,
+}
+
+/// Where an accepted connection will live.
+pub(crate) struct Place {
+    pub(crate) worker: WorkerId,
+    pub(crate) seat: Seat,
+    /// The HTTP connection whose seat that was, if it ends with this.
+    pub(crate) served: Option<HttpSeat>,
+    /// Kept for as long as the connection lives.
+    pub(crate) guard: Option<Box<dyn Send>>,
+}
+
+/// Whether the request is an extended CONNECT that no mount need see, and what to say then.
+///
+/// # Errors
+/// The stream is to be reset: the request is malformed (RFC 9113 §8.1.1).
+pub(crate) fn screen(head: &http::request::Parts) -> Result<Option<Response>, h2::Error> {
+    if head.method != http::Method::CONNECT {
+        return Ok(None);
+    }
+    let Some(protocol) = protocol(head) else {
+        return Ok(Some(refusal(StatusCode::BAD_REQUEST, "this is no proxy").map(Full::new)));
+    };
+    match ConnectRequest::parse(head, protocol) {
+        Err(ConnectError::Malformed(why)) => {
+            tracing::debug!(why, "an extended CONNECT is malformed");
+            Err(h2::Reason::PROTOCOL_ERROR.into())
+        }
+        Err(error @ ConnectError::Protocol(_)) => {
+            Ok(error.response().map(|response| response.map(|body| Full::new(Bytes::from(body)))))
+        }
+        // What else may be wrong with it is for the mount to say, which may want to say something else first.
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Asks the mount and answers; `place` is asked for only if the connection is to open.
+pub(crate) async fn answer<B>(
+    shared: Arc<Shared>,
+    (mount, path_params): (Arc<dyn Mount>, PathParams),
+    mut request: http::Request<B>,
+    source: Source,
+    place: impl FnOnce() -> Option<Place>,
+) -> Response {
+    let upgrading = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    let Source { peer_addr, scheme } = source;
+    let asked = Request { head, peer_addr, scheme, path_params, workers: shared.workers.clone() };
+    let within = shared.config.handshake_timeout;
+    let seen = shared.note_request(&asked);
+    let settled = tokio::time::timeout(within, settle(crate::opening::ask(&mount, asked, &shared.config.redaction)));
+    let refuse = |response: http::Response<Bytes>| {
+        shared.note_refusal(seen.as_deref(), &response);
+        response.map(Full::new)
+    };
+    let unavailable = |why| refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+    match settled.await {
+        Err(_) => unavailable("the request was not decided in time"),
+        Ok(Settled::Respond(response)) => refuse(response),
+        Ok(Settled::Upgrade(mut upgrade)) => {
+            let Some(place) = place() else { return unavailable("there is no room for another connection") };
+            upgrade.asked = seen;
+            let mut response = http::Response::new(Full::default());
+            *response.status_mut() = upgrade.response.status();
+            *response.headers_mut() = upgrade.response.headers().clone();
+            tokio::spawn(move_in(upgrading, upgrade, shared, place, peer_addr));
+            response
+        }
+    }
+}
+
+/// Once hyper has written the answer, takes the stream out of it and gives it to the worker.
+async fn move_in(
+    upgrading: OnUpgrade,
+    upgrade: Upgrade,
+    shared: Arc<Shared>,
+    place: Place,
+    peer_addr: Option<SocketAddr>,
+) {
+    let Ok(upgraded) = upgrading.await else { return };
+    let Place { worker, seat, served, guard } = place;
+    let Ok((stream, early)) = take_out(upgraded, peer_addr, guard) else { return };
+    let command = Command::Adopt { stream, early, upgrade, seat, served };
+    let _ = shared.workers.inbox(worker).post_always(command);
+}
+
+/// The socket itself where it can be had, with what was read of it and not used; anything else is polled as it is.
+fn take_out(
+    upgraded: Upgraded,
+    peer_addr: Option<SocketAddr>,
+    guard: Option<Box<dyn Send>>,
+) -> std::io::Result<(Stream, Vec<u8>)> {
+    let upgraded = match upgraded.downcast::<TokioIo<Rewound>>() {
+        Ok(parts) => {
+            let (stream, early) = parts.io.into_inner().into_parts();
+            return Ok((stream.into_stream()?, [parts.read_buf, early].concat()));
+        }
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Ok((tcp(parts.io.into_inner())?, parts.read_buf.into())),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match downcast_auto::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return Ok((tcp(parts.io.into_inner())?, parts.read_buf.into())),
+        Err(upgraded) => upgraded,
+    };
+    let polled = Polled::new(TokioIo::new(upgraded), peer_addr).with_guard(guard);
+    Ok((Stream::Polled(Box::new(polled)), Vec::new()))
+}
+
+/// Out of tokio's hands.
+fn tcp(stream: TcpStream) -> std::io::Result<Stream> {
+    Ok(Stream::Tcp(mio::net::TcpStream::from_std(stream.into_std()?)))
+}
