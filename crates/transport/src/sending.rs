@@ -140,7 +140,10 @@ impl Turn {
         match connection.output.write_through(&mut connection.stream, &frame, payload) {
             Ok(Written::All) => {}
             Ok(Written::Blocked) => connection.blocked = true,
-            Err(_) => self.mark_lost(key),
+            Err(error) => {
+                connection.blame(&error);
+                self.mark_lost(key);
+            }
         }
         if self.watch.is_some() {
             self.watch_waiting(key);

@@ -41,7 +41,10 @@ impl Turn {
             match connection.output.write(&mut connection.stream, &self.cork) {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.blocked = true,
-                Err(_) => self.mark_lost(key),
+                Err(error) => {
+                    connection.blame(&error);
+                    self.mark_lost(key);
+                }
             }
         }
         self.after_write(key);
