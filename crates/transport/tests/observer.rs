@@ -310,7 +310,8 @@ fn violations_are_seen_with_their_frames() {
         let at = seen.iter().position(|seen| matches!(seen, Seen::Violation(_))).expect(name);
         assert!(matches!(&seen[at - 1], Seen::Bytes(Direction::Received, bytes) if *bytes == bad[..shown]), "{name}");
         let closed = seen.iter().find_map(|seen| if let Seen::Close(closed) = seen { Some(closed) } else { None });
-        assert_eq!(closed.expect(name).cause, Cause::Protocol, "{name}");
+        let Seen::Violation(error) = &seen[at] else { unreachable!("found above") };
+        assert_eq!(closed.expect(name).code, error.close_code(), "{name}");
     }
 }
 
