@@ -118,12 +118,12 @@ impl Turn {
         self.watch_violation(key, error);
     }
 
-    /// A message of `bytes` was not sent, because the output is full.
+    /// So many messages were not sent, because the output is full.
     #[cold]
-    pub(crate) fn note_drop(&mut self, key: usize, bytes: usize) {
+    pub(crate) fn note_drop(&mut self, key: usize, messages: u64) {
         let id = self.id_of(key);
-        tracing::trace!(connection = %id, bytes, "a message was dropped");
-        self.tell(|observer| observer.handle_drop(id, bytes));
+        tracing::trace!(connection = %id, messages, "the output is full");
+        self.tell(|observer| observer.handle_drop(id, messages));
     }
 
     /// The handler is about to be told that its connection is closed. What the peer gave for a reason is not logged: it

@@ -15,7 +15,7 @@ use crate::inbox::ConnectionId;
 /// Each callback runs where the thing happens, on the thread of a worker: it must not block, and what it wants to keep it
 /// has to copy. One that panics is told nothing more. Of one connection things are told in the order in which they
 /// happened on the wire: a frame that came when it is complete and before its handler hears of it, a frame of ours when
-/// it is first offered to the socket. So what was queued and then lost with its connection is not told.
+/// the last of it was given to the socket. What was queued, and then dropped or lost with its connection, is not told.
 ///
 /// Heads are shown with their secrets masked ([`Redaction`](crate::Redaction)); payloads as they are.
 pub trait Observer: Send + Sync + 'static {
@@ -39,9 +39,9 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (connection, error);
     }
 
-    /// A message of `bytes` was not sent, because the output of its connection is full.
-    fn handle_drop(&self, connection: ConnectionId, bytes: usize) {
-        let _ = (connection, bytes);
+    /// So many messages were dropped or refused, because the output of their connection is full.
+    fn handle_drop(&self, connection: ConnectionId, messages: u64) {
+        let _ = (connection, messages);
     }
 
     /// The connection is closed for its handler. Its last frames may still be on their way.
@@ -131,7 +131,7 @@ pub enum Direction {
 pub struct Frame<'a> {
     /// Which way it goes.
     pub direction: Direction,
-    /// When it was complete, or first offered to the socket.
+    /// When all of it had come, or was given to the socket.
     pub at: Instant,
     /// FIN: the last frame of a message, or the only one.
     pub fin: bool,

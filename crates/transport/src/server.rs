@@ -141,6 +141,12 @@ impl Server {
         }
         let config = self.config;
         let (listeners, local_addr) = listen(config.listen, config.threads.max(1))?;
+        if let Some(bytes) = config.send_buffer_bytes {
+            // What is accepted inherits it.
+            let limit = |listener| socket2::SockRef::from(listener).set_send_buffer_size(bytes);
+            let fail = |source| Error::Listen { address: local_addr, source };
+            listeners.iter().try_for_each(limit).map_err(fail)?;
+        }
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
         let shared = Arc::new(Shared {

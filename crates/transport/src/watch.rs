@@ -26,8 +26,8 @@ struct Watched {
     id: ConnectionId,
     received: Finder,
     sent: Finder,
-    /// How much of what waits to be written was told already.
-    told_bytes: usize,
+    /// What is left to be written of the answer to the handshake.
+    head_bytes: usize,
 }
 
 impl Watch {
@@ -53,9 +53,9 @@ impl Turn {
 
     /// The connection opens; what waits to be written is the answer to its handshake.
     pub(crate) fn watch_open(&mut self, key: usize, exchange: &Exchange<'_>) {
-        let (id, told_bytes) = (self.id_of(key), self.connections[key].output.len());
+        let (id, head_bytes) = (self.id_of(key), self.connections[key].output.len());
         self.with_watch(|watch| {
-            let watched = Watched { id, received: Finder::default(), sent: Finder::default(), told_bytes };
+            let watched = Watched { id, received: Finder::default(), sent: Finder::default(), head_bytes };
             watch.open.insert(key, watched);
             watch.observer.handle_open(exchange);
         });
@@ -86,45 +86,40 @@ impl Turn {
         });
     }
 
-    /// Tells of what waits to be written and was not told yet, then writes.
+    /// Writes, and tells of what the socket took.
     #[cold]
     pub(crate) fn write_watched(&mut self, key: usize) {
-        let Some(mut watch) = self.watch.take() else { return self.write_now(key) };
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            let Some(Watched { id, sent, told_bytes, .. }) = watch.open.get_mut(&key) else { return };
-            let Some(connection) = self.connections.get(key) else { return };
-            connection.output.for_each_from(*told_bytes, &self.cork, |slice| {
-                sent.find_all(Direction::Sent, slice, |frame| watch.observer.handle_frame(*id, &frame));
-            });
-        }));
-        self.write_now(key);
-        if told.is_err() {
-            tracing::error!(worker = self.id.index(), "the observer panicked and is told nothing more");
-            return;
+        let mut bytes = Vec::new();
+        if let Some(connection) = self.connections.get(key)
+            && !connection.blocked
+        {
+            connection.output.for_each(&self.cork, |slice| bytes.extend_from_slice(slice));
         }
-        self.watch = Some(watch);
-        self.watch_waiting(key);
+        self.write_now(key);
+        self.watch_written(key, &[&bytes]);
     }
 
-    /// Tells of a frame that is written past what waits to be written.
+    /// Tells of a frame that was written past what waits to be written.
     #[cold]
     pub(crate) fn watch_large(&mut self, key: usize, header: &[u8], payload: &[u8]) {
-        self.with_watch(|watch| {
-            let Some(Watched { id, sent, .. }) = watch.open.get_mut(&key) else { return };
-            for slice in [header, payload] {
-                sent.find_all(Direction::Sent, slice, |frame| watch.observer.handle_frame(*id, &frame));
-            }
-        });
+        self.watch_written(key, &[header, payload]);
     }
 
-    /// All that waits now was told.
-    #[cold]
-    pub(crate) fn watch_waiting(&mut self, key: usize) {
-        if let Some(watch) = &mut self.watch
-            && let Some(watched) = watch.open.get_mut(&key)
-        {
-            watched.told_bytes = self.connections.get(key).map_or(0, |connection| connection.output.len());
-        }
+    /// Of `slices` all was taken that does not wait now. If the socket has failed, nobody knows how much that is.
+    fn watch_written(&mut self, key: usize, slices: &[&[u8]]) {
+        let Some(connection) = self.connections.get(key).filter(|connection| !connection.lost) else { return };
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut taken = offered.saturating_sub(connection.output.len());
+        self.with_watch(|watch| {
+            let Some(Watched { id, sent, head_bytes, .. }) = watch.open.get_mut(&key) else { return };
+            for slice in slices {
+                let slice = &slice[..taken.min(slice.len())];
+                taken -= slice.len();
+                let skipped = slice.len().min(*head_bytes);
+                *head_bytes -= skipped;
+                sent.find_all(Direction::Sent, &slice[skipped..], |frame| watch.observer.handle_frame(*id, &frame));
+            }
+        });
     }
 
     /// The connection leaves the slab.
