@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -92,6 +93,8 @@ pub(crate) enum Command {
         stream: Stream,
         early: Vec<u8>,
         upgrade: Upgrade,
+        /// The client, as the request had it.
+        peer_addr: Option<SocketAddr>,
         seat: Seat,
         served: Option<HttpSeat>,
     },
