@@ -17,6 +17,7 @@ use crate::listener::Listener;
 use crate::mount::{Mount, Request, Routes};
 use crate::observer::Observer;
 use crate::options::SocketOptions;
+use crate::pulse::Pulse;
 use crate::raw::RawMount;
 use crate::running::Running;
 use crate::seats::Seats;
@@ -169,9 +170,12 @@ impl Server {
         });
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
-        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
+        #[cfg(feature = "metrics")]
+        crate::metrics::describe();
+        let pulses = crate::pulse::start(receivers.len());
+        for (((id, acceptors), receiver), pulse) in shared.workers.ids().zip(acceptors).zip(receivers).zip(pulses) {
             let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
+            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, pulse, done.clone())?;
         }
         Ok(Running { local_addrs, shared, stop, all_done })
     }
@@ -211,13 +215,14 @@ fn spawn_worker(
     acceptors: Vec<Acceptor>,
     receiver: InboxReceiver,
     serve_http: ServeHttp,
+    pulse: Pulse,
     done: mpsc::Sender<()>,
 ) -> Result<(), Error> {
     let (started, is_started) = std::sync::mpsc::channel();
     let run = move || {
         let _done = done;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let worker = Worker::new(id, shared, acceptors, receiver, serve_http);
+        let worker = Worker::new(id, shared, acceptors, receiver, serve_http, pulse);
         match runtime.and_then(|runtime| Ok((runtime, worker?))) {
             Ok((runtime, worker)) => {
                 let _ = started.send(Ok(()));
