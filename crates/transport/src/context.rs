@@ -147,7 +147,7 @@ impl Context<'_> {
     /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
         if self.is_open() {
-            self.turn.connections[self.key].paused = true;
+            self.turn.set_paused(self.key, true);
         }
     }
 

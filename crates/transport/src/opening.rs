@@ -20,6 +20,7 @@ use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
+use crate::rate_limit::Meter;
 use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
@@ -211,6 +212,9 @@ impl Turn {
         if let Some(live) = live {
             self.connections[key].extra_mut().keep_alive = Some(live);
             self.schedule_timers(key);
+        }
+        if let Some(limit) = self.connections[key].options.rate_limit {
+            self.connections[key].extra_mut().meter = Some(Meter::new(limit, self.now));
         }
         // Before the callback, after which the connection may be gone.
         self.read_again(key);

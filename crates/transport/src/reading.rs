@@ -122,8 +122,21 @@ impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
+        let is_metered = self.connections[key].is_metered();
         loop {
+            let before = used;
+            if is_metered && used < input.len() {
+                if !self.is_within_rate(key) {
+                    let is_over =
+                        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Lingering);
+                    return if is_over { Some(input.len()) } else { (used > 0).then_some(used) };
+                }
+                self.end_run_early();
+            }
             let run = self.call_only(key, |handler, cx| cx.turn.deliver_messages(key, handler, input, &mut used));
+            if is_metered {
+                self.count_input(key, used - before);
+            }
             match run {
                 Some(Run::Interrupted) => self.carry_out(),
                 Some(Run::Closed(frame)) => self.handle_peer_close(key, frame),
