@@ -1,5 +1,5 @@
 //! Raw echo on the fast lane: `/` and `/echo` send back what comes; what comes in on `/pub` goes to everyone on `/sub`
-//! and, as far as they read, on `/slow`.
+//! and, as far as they read, on `/slow`. `/deflate` echoes, too, and compresses.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -11,8 +11,8 @@ use clap::{Parser, ValueEnum};
 use slab::Slab;
 use wingbeat_bench::suite::SLOW_LIMIT_BYTES;
 use wingbeat_transport::{
-    CheckOrigin, Closed, Config, ConnectionId, Context, EncodedMessage, Handler, Message, Server, SocketOptions, Turn,
-    WebSocket, WhenFull, WorkerId, not_found,
+    CheckOrigin, Closed, Config, ConnectionId, Context, DeflateConfig, EncodedMessage, Handler, Message, Server,
+    SocketOptions, Turn, WebSocket, WhenFull, WorkerId, not_found,
 };
 use wingbeat_websocket::Limits;
 
@@ -143,6 +143,8 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .with_check_origin(CheckOrigin::Any);
     let slow =
         options.clone().with_max_output(SLOW_LIMIT_BYTES, max_output_messages).with_when_full(WhenFull::DropOldest);
+    // As a public server has it, whose limits a bomb is held against.
+    let deflating = options.clone().with_limits(Limits::DEFAULT).with_deflate(DeflateConfig::default());
     let mut server = Server::new(config);
     for path in ["/", "/echo"] {
         server = match arguments.lane {
@@ -152,6 +154,7 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     let mut running = server
         .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
+        .handler("/deflate", deflating, |_| Ok(Echo))
         .handler("/slow", slow, |_| Ok(Subscriber::default()))
         .handler("/dropped", options.clone(), |_| Ok(Counter))
         .handler("/pub", options, |_| Ok(Publisher))

@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod echo;
 pub mod fanout;
+pub mod flood;
 pub mod frame;
 pub mod idle;
 pub mod payload;
