@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wingbeat_bench::load::echo::EchoLoad;
 use wingbeat_bench::load::fanout::FanoutLoad;
-use wingbeat_bench::load::idle::IdleLoad;
+use wingbeat_bench::load::idle::{IdleLoad, Lane};
 use wingbeat_bench::load::payload::Payload;
 use wingbeat_bench::load::storm::StormLoad;
 use wingbeat_bench::load::target::Target;
@@ -94,7 +94,8 @@ fn what_is_published_reaches_the_subscribers_of_all_threads() {
 #[test]
 fn idle_connections_and_storms_run() {
     let (_server, target) = Server::start(SERVERS[0], 1);
-    let slope = IdleLoad { path: "/".into(), from: 50, to: 100, is_echoed: true }.run(&target).expect("a slope");
+    let load = IdleLoad { path: "/".into(), from: 50, to: 100, is_echoed: true, lane: Lane::Plain };
+    let slope = load.run(&target).expect("a slope");
     assert!(slope.to_bytes > 100_000, "{slope:?}");
     let storm = StormLoad { path: "/".into(), connections: 200, in_flight: 50, is_checked: false };
     assert_eq!(storm.run(&target).expect("a storm").messages, 200);

@@ -16,4 +16,5 @@ pub mod windows;
 
 mod bursts;
 mod flow;
+mod lanes;
 mod phoenix;
