@@ -18,11 +18,13 @@ pub(crate) struct Extra {
     pub(crate) message_by: Option<Tick>,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// The message in flight, where its text is not checked.
+    pub(crate) gathered: Vec<u8>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.keep_alive.is_none() && self.message_by.is_none() && self.subprotocol.is_none()
+        self.keep_alive.is_none() && self.message_by.is_none() && self.subprotocol.is_none() && self.gathered.is_empty()
     }
 
     /// When to look at the timers next.

@@ -109,7 +109,7 @@ impl Worker {
 }
 
 /// Why a run of messages ended.
-enum Run {
+pub(crate) enum Run {
     /// Nothing more can be taken now.
     Over,
     /// What the handler asked for comes before its next message.
@@ -122,8 +122,12 @@ impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
+        let takes_parts = self.connections[key].takes_parts;
         loop {
-            let run = self.call_only(key, |handler, cx| cx.turn.deliver_messages(key, handler, input, &mut used));
+            let run = self.call_only(key, |handler, cx| match takes_parts {
+                false => cx.turn.deliver_messages(key, handler, input, &mut used),
+                true => cx.turn.deliver_fragments(key, handler, input, &mut used),
+            });
             match run {
                 Some(Run::Interrupted) => self.carry_out(),
                 Some(Run::Closed(frame)) => self.handle_peer_close(key, frame),
@@ -161,8 +165,8 @@ impl Turn {
             };
             *used += step;
             if self.cork.len() > start {
-                connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
-                self.touch(key);
+                let answer = start as u32..self.cork.len() as u32;
+                self.push_control(key, answer);
             }
             let cx = &mut Context { turn: self, key };
             match received {
@@ -183,7 +187,7 @@ impl Turn {
 
     /// A connection that has much to say does not wait for the end of its turn.
     #[inline]
-    fn write_early(&mut self, key: usize) {
+    pub(crate) fn write_early(&mut self, key: usize) {
         if self.connections.get(key).is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
             self.write(key);
         }

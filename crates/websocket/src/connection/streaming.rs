@@ -8,7 +8,7 @@ use core::mem;
 use super::{Closing, Connection};
 use crate::decoder::PartialFrame;
 #[cfg(feature = "deflate")]
-use crate::deflate::{DeflatePool, InflateStream};
+use crate::deflate::{DeflateConfig, DeflatePool, InflateStream};
 use crate::error::ProtocolError;
 use crate::fragment::{Data, Fragment, ReceivedFragment};
 use crate::header::{Header, WholeFrame};
@@ -301,7 +301,11 @@ impl Connection {
     fn begin_inflating(&mut self, pool: &mut DeflatePool) -> Result<InflateStream, ProtocolError> {
         let peer = self.deflate.map(|params| params.sides(self.role).1);
         let history = self.held.as_mut().and_then(|held| held.take_history());
-        InflateStream::new(pool, history.unwrap_or_default(), peer.map_or(1 << 15, |window| window.bytes()))
+        let window_bytes = match peer {
+            Some(window) => window.bytes(),
+            None => 1 << DeflateConfig::MAX_WINDOW_BITS,
+        };
+        InflateStream::new(pool, history.unwrap_or_default(), window_bytes)
     }
 }
 
