@@ -1,5 +1,6 @@
 //! One connection: a plain struct in its worker's slab. It owns no task, no timer and, while idle, no buffer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ pub(crate) const PAUSE_OUTPUT_BYTES: usize = 64 << 10;
 /// How far a connection has come. What its deadline means follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The PROXY header is being read that comes before everything else. Deadline: the handshake's.
+    Preamble,
     /// Its request head is being read. Deadline: the handshake's.
     Head,
     /// A task decides about its request. Deadline: the handshake's.
@@ -59,6 +62,8 @@ pub(crate) struct Connection {
     /// Ticks of silence allowed while open.
     pub(crate) idle_ticks: Tick,
     pub(crate) phase: Phase,
+    /// Which of the server's listeners it came by.
+    pub(crate) listener: u8,
     /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
     pub(crate) pool: Option<PoolId>,
     /// Whether it does so where nothing else is said about a message.
@@ -77,6 +82,8 @@ pub(crate) struct Connection {
     pub(crate) paused: bool,
     /// The socket took no more and has not said that it does again.
     pub(crate) blocked: bool,
+    /// More waits than its peer is quick to take, and its handler will be told when that is over.
+    pub(crate) congested: bool,
     /// The connection is in the turn's flush list.
     pub(crate) touched: bool,
     /// `rest` holds more than an unfinished frame.
@@ -104,6 +111,7 @@ impl Connection {
             scheduled: NEVER,
             idle_ticks: NEVER,
             phase: Phase::Head,
+            listener: 0,
             pool: None,
             compression: Compression::Auto,
             takes_parts: false,
@@ -113,6 +121,7 @@ impl Connection {
             hung_up: false,
             paused: false,
             blocked: false,
+            congested: false,
             touched: false,
             left_over: false,
             is_shut: false,
@@ -124,7 +133,7 @@ impl Connection {
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.phase {
-            Phase::Head | Phase::Lingering => true,
+            Phase::Preamble | Phase::Head | Phase::Lingering => true,
             Phase::Deciding => false,
             Phase::Open | Phase::Closing => self.listens(),
         }
@@ -152,9 +161,15 @@ impl Connection {
         }
     }
 
+    /// The client, as far as is known: what a trusted proxy says, else the other end of the socket.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        let named = self.extra.as_ref().and_then(|extra| extra.peer_addr);
+        named.or_else(|| self.stream.peer_addr())
+    }
+
     /// Whether what the peer was sent has left, or nearly.
     pub(crate) fn has_room(&self) -> bool {
-        !self.blocked || self.output.len() <= PAUSE_OUTPUT_BYTES
+        !self.blocked || self.output.len() <= PAUSE_OUTPUT_BYTES.min(self.options.max_output_bytes)
     }
 
     /// Who waits for room learns that there is some, or that there never will be.

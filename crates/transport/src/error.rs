@@ -16,6 +16,17 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The path of a Unix socket is taken, or not permitted.
+    #[error("cannot listen on {}: {source}", path.display())]
+    ListenUnix {
+        /// Where we wanted to listen.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More addresses to listen on than a server takes.
+    #[error("{0} listeners are too many, at most {max} are taken", max = crate::worker::MAX_LISTENERS)]
+    Listeners(usize),
     /// A worker's thread, runtime or readiness set could not be made.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
@@ -39,6 +50,10 @@ pub enum SendError {
     /// The peer does not read and its output is full; the connection is being closed with 1013.
     #[error("the output of the connection is full")]
     Full,
+    /// The peer does not read, its output is full, and the mount's [`WhenFull`](crate::WhenFull) says that the message is
+    /// dropped; the connection goes on.
+    #[error("the message was dropped: the output of the connection is full")]
+    Dropped,
     /// The worker has [`Config::max_inbox_commands`](crate::Config::max_inbox_commands) commands waiting.
     #[error("the worker is busy")]
     Busy,

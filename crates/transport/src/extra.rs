@@ -1,6 +1,8 @@
 //! What only some connections have. It lies behind one pointer, made by whoever needs it first, and has timers of its
 //! own beside the connection's deadline; both share the connection's place in the wheel.
 
+use std::net::SocketAddr;
+
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::{Connection, Phase};
@@ -16,15 +18,24 @@ pub(crate) struct Extra {
     pub(crate) keep_alive: Option<Live>,
     /// When the message in flight must be there.
     pub(crate) message_by: Option<Tick>,
+    /// Messages that were dropped.
+    pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
     /// The message in flight, where its text is not checked.
     pub(crate) gathered: Vec<u8>,
+    /// Where a trusted proxy says that the client is.
+    pub(crate) peer_addr: Option<SocketAddr>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.keep_alive.is_none() && self.message_by.is_none() && self.subprotocol.is_none() && self.gathered.is_empty()
+        self.keep_alive.is_none()
+            && self.message_by.is_none()
+            && self.dropped == 0
+            && self.subprotocol.is_none()
+            && self.peer_addr.is_none()
+            && self.gathered.is_empty()
     }
 
     /// When to look at the timers next.

@@ -57,6 +57,12 @@ pub trait Handler: Send + 'static {
         let _ = (info, cx);
     }
 
+    /// The connection [was congested](Context::is_congested) and is not any more: half of what makes it so waits, or less.
+    /// Called once each time, whether anybody asked or not; here sending goes on that was put off.
+    fn handle_drained(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// The connection has ended, however it did. Called exactly once, last; nothing can be sent any more.
     fn handle_close(&mut self, closed: Closed, cx: &mut Context<'_>) {
         let _ = (closed, cx);

@@ -1,5 +1,6 @@
 //! A server: its mounts, its workers, its beginning and its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,27 +8,36 @@ use tokio::sync::{mpsc, watch};
 use wingbeat_websocket::handshake::HeadLimits;
 
 use crate::accept::{Accept, Opening};
+use crate::binding::{Acceptor, bind};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Http, HttpService};
 use crate::inbox::{Inbox, InboxReceiver, WorkerId, Workers};
-use crate::listener::listen;
+use crate::listener::Listener;
 use crate::mount::{Mount, Request, Routes};
 use crate::options::SocketOptions;
 use crate::raw::RawMount;
 use crate::running::Running;
 use crate::seats::Seats;
 use crate::websocket::WebSocket;
-use crate::worker::{ServeHttp, Worker};
+use crate::worker::{MAX_LISTENERS, ServeHttp, Worker};
 
 /// What all workers of a server share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) default_options: Arc<SocketOptions>,
     pub(crate) routes: Routes,
     pub(crate) workers: Workers,
     pub(crate) seats: Seats,
+}
+
+impl Shared {
+    /// Whether HTTP/2 is spoken at one of the listeners.
+    pub(crate) fn speaks_http2(&self, listener: u8) -> bool {
+        self.config.http2.is_enabled && self.listeners[usize::from(listener)].http2
+    }
 }
 
 /// A server that is being put together.
@@ -130,25 +140,46 @@ impl Server {
             routes.insert(&path, mount)?;
         }
         let config = self.config;
-        let (listeners, local_addr) = listen(config.listen, config.threads.max(1))?;
+        let listeners = match &config.listeners[..] {
+            [] => vec![config.listen.into()],
+            listeners => listeners.to_vec(),
+        };
+        let (acceptors, local_addrs) = bind_all(&config, &listeners)?;
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
+            acceptors.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
         let shared = Arc::new(Shared {
             head_limits: HeadLimits::DEFAULT.with_max_bytes(config.max_head_bytes).with_max_headers(config.max_headers),
             default_options: Arc::default(),
             routes,
             workers: Workers::new(inboxes),
-            seats: Seats::new(config.max_connections),
+            seats: Seats::new(config.max_connections, config.max_connections_per_address),
+            listeners,
             config,
         });
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
-        for ((id, listener), receiver) in shared.workers.ids().zip(listeners).zip(receivers) {
+        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
             let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), listener, receiver, serve_http, done.clone())?;
+            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
         }
-        Ok(Running { local_addr, shared, stop, all_done })
+        Ok(Running { local_addrs, shared, stop, all_done })
     }
+}
+
+/// For each worker its acceptors, in the order of the listeners; and the addresses of those that have one.
+fn bind_all(config: &Config, listeners: &[Listener]) -> Result<(Vec<Vec<Acceptor>>, Vec<SocketAddr>), Error> {
+    let workers = config.threads.max(1);
+    if listeners.len() > MAX_LISTENERS {
+        return Err(Error::Listeners(listeners.len()));
+    }
+    let mut by_worker: Vec<Vec<Acceptor>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut local_addrs = Vec::new();
+    for listener in listeners {
+        let (acceptors, local) = bind(&listener.place, workers, config.send_buffer_bytes)?;
+        local_addrs.extend(local);
+        by_worker.iter_mut().zip(acceptors).for_each(|(worker, acceptor)| worker.push(acceptor));
+    }
+    Ok((by_worker, local_addrs))
 }
 
 fn serve_http_with<S, B>(service: S, shared: Arc<Shared>, worker: WorkerId, stop: watch::Receiver<bool>) -> ServeHttp
@@ -156,9 +187,9 @@ where
     S: HttpService<B>,
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    Box::new(move |stream, early, seat| {
+    Box::new(move |stream, early, source, seat| {
         let http = Http { service: service.clone(), shared: shared.clone(), worker, stop: stop.clone() };
-        tokio::spawn(http.serve(stream, early, seat));
+        tokio::spawn(http.serve(stream, early, source, seat));
     })
 }
 
@@ -166,7 +197,7 @@ where
 fn spawn_worker(
     id: WorkerId,
     shared: Arc<Shared>,
-    listener: std::net::TcpListener,
+    acceptors: Vec<Acceptor>,
     receiver: InboxReceiver,
     serve_http: ServeHttp,
     done: mpsc::Sender<()>,
@@ -175,7 +206,7 @@ fn spawn_worker(
     let run = move || {
         let _done = done;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let worker = Worker::new(id, shared, listener, receiver, serve_http);
+        let worker = Worker::new(id, shared, acceptors, receiver, serve_http);
         match runtime.and_then(|runtime| Ok((runtime, worker?))) {
             Ok((runtime, worker)) => {
                 let _ = started.send(Ok(()));
