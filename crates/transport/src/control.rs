@@ -22,7 +22,7 @@ impl Context<'_> {
     /// # Errors
     /// [`SendError::ControlTooLong`] if `payload` is longer than 125 bytes, else as [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.send_control(self.key, Opcode::Ping, payload)
     }
 
@@ -32,7 +32,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.send_control(self.key, Opcode::Pong, payload)
     }
 
@@ -57,7 +57,7 @@ impl Context<'_> {
     /// [`Compression::Auto`]. [`send_with`](Self::send_with) says it for one message. Shared messages know only
     /// `Never` from the others.
     pub fn set_compression(&mut self, compression: Compression) {
-        self.turn.apply_commands();
+        self.prepare();
         self.turn.connections[self.key].compression = compression;
     }
 

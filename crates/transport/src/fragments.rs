@@ -43,7 +43,7 @@ impl Turn {
             };
             *used += step;
             self.take_answer(key, start);
-            let cx = &mut Context { turn: self, key };
+            let cx = &mut Context { turn: self, key, input: &[] };
             match received {
                 Some(ReceivedFragment::Fragment(fragment)) if has_fragments => handler.handle_fragment(fragment, cx),
                 Some(ReceivedFragment::Fragment(fragment)) => cx.join_fragment(&fragment, handler),

@@ -47,5 +47,5 @@ pub use encoder::{encode_server_frame, encode_server_frame_with, encode_server_h
 pub use error::{ProtocolError, SendError};
 pub use fragment::{Fragment, ReceivedFragment};
 pub use limits::Limits;
-pub use message::{MessageKind, Received};
+pub use message::{MessageKind, Received, WholeMessage};
 pub use opcode::Opcode;
