@@ -1,5 +1,6 @@
 //! A server: its mounts, its workers, its beginning and its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -118,6 +119,10 @@ impl Server {
 
     /// Listens, starts the workers, and returns. `http` serves what is not for one of the mounts.
     ///
+    /// Requests for mounts never reach `http`: tower layers around it (of logging, authentication, time limits) see nothing
+    /// of them. What has to be said about them is for the mount to say. Where the layers are to count, have an axum
+    /// server of your own and use [`into_service`](Self::into_service).
+    ///
     /// # Errors
     /// The address cannot be had, a path cannot be mounted, or the system has no thread left.
     pub fn start<S, B>(self, http: S) -> Result<Running, Error>
@@ -125,29 +130,51 @@ impl Server {
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
+        let (listeners, local_addr) = listen(self.config.listen, self.config.threads.max(1))?;
+        let (shared, receivers) = self.into_shared()?;
+        let (stop, stopped) = watch::channel(false);
+        let (done, all_done) = mpsc::channel(1);
+        for ((id, listener), receiver) in shared.workers.ids().zip(listeners).zip(receivers) {
+            let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
+            spawn_worker(id, shared.clone(), Some(listener), receiver, serve_http, done.clone())?;
+        }
+        Ok(Running { local_addr, shared, stop, all_done })
+    }
+
+    /// Starts workers that have no listener: what they get they adopt.
+    pub(crate) fn start_workers(self) -> Result<(Running, watch::Receiver<bool>), Error> {
+        let (shared, receivers) = self.into_shared()?;
+        let (stop, stopped) = watch::channel(false);
+        let (done, all_done) = mpsc::channel(1);
+        for (id, receiver) in shared.workers.ids().zip(receivers) {
+            // Nothing that is adopted is ever handed to hyper.
+            spawn_worker(id, shared.clone(), None, receiver, Box::new(|_, _, _| {}), done.clone())?;
+        }
+        let local_addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        Ok((Running { local_addr, shared, stop, all_done }, stopped))
+    }
+
+    /// The paths of all mounts.
+    pub(crate) fn paths(&self) -> Arc<[String]> {
+        self.mounts.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn into_shared(self) -> Result<(Arc<Shared>, Vec<InboxReceiver>), Error> {
         let mut routes = Routes::default();
         for (path, mount) in self.mounts {
             routes.insert(&path, mount)?;
         }
         let config = self.config;
-        let (listeners, local_addr) = listen(config.listen, config.threads.max(1))?;
-        let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
-        let shared = Arc::new(Shared {
+        let (inboxes, receivers) = (0..config.threads.max(1)).map(|_| Inbox::new(config.max_inbox_commands)).unzip();
+        let shared = Shared {
             head_limits: HeadLimits::DEFAULT.with_max_bytes(config.max_head_bytes).with_max_headers(config.max_headers),
             default_options: Arc::default(),
             routes,
             workers: Workers::new(inboxes),
             seats: Seats::new(config.max_connections),
             config,
-        });
-        let (stop, stopped) = watch::channel(false);
-        let (done, all_done) = mpsc::channel(1);
-        for ((id, listener), receiver) in shared.workers.ids().zip(listeners).zip(receivers) {
-            let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), listener, receiver, serve_http, done.clone())?;
-        }
-        Ok(Running { local_addr, shared, stop, all_done })
+        };
+        Ok((Arc::new(shared), receivers))
     }
 }
 
@@ -166,7 +193,7 @@ where
 fn spawn_worker(
     id: WorkerId,
     shared: Arc<Shared>,
-    listener: std::net::TcpListener,
+    listener: Option<std::net::TcpListener>,
     receiver: InboxReceiver,
     serve_http: ServeHttp,
     done: mpsc::Sender<()>,

@@ -83,13 +83,15 @@ impl Worker {
     pub(crate) fn new(
         id: WorkerId,
         shared: Arc<Shared>,
-        listener: std::net::TcpListener,
+        listener: Option<std::net::TcpListener>,
         receiver: InboxReceiver,
         serve_http: ServeHttp,
     ) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
-        let mut listener = mio::net::TcpListener::from_std(listener);
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let mut listener = listener.map(mio::net::TcpListener::from_std);
+        if let Some(listener) = &mut listener {
+            poll.registry().register(listener, LISTENER, Interest::READABLE)?;
+        }
         Ok(Self {
             turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
             poll,
@@ -99,7 +101,7 @@ impl Worker {
             shared,
             serve_http,
             generation: 0,
-            listener: Some(listener),
+            listener,
             accept_at: None,
             receiver,
             http_connections: 0,
