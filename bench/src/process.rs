@@ -68,10 +68,12 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Keeps this thread, and the processes it starts from now on, on `core`.
-pub fn pin(core: usize) -> io::Result<()> {
+/// Keeps this thread, and the processes it starts from now on, on `cores`; those that do not exist count for nothing.
+pub fn pin(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
+    for &core in cores.iter().filter(|&&core| core < CpuSet::MAX_CPU) {
+        set.set(core);
+    }
     Ok(sched_setaffinity(None, &set)?)
 }
 

@@ -17,6 +17,7 @@ pub fn decoder(data: &[u8]) {
     let side = || Side::new(role, limits, config, deflate);
 
     let whole = side().feed([stream]);
+    assert!(whole.received.iter().all(|received| size(received) <= limits.max_message_bytes), "a message is too big");
     for pieces in [stream.chunks(1).collect(), stream::cut(stream, sizes)] {
         let pieces: Vec<&[u8]> = pieces;
         assert_eq!(side().feed(pieces), whole);
@@ -33,6 +34,14 @@ pub fn decoder(data: &[u8]) {
         }
     }
     check_answer(&whole, peer);
+}
+
+fn size(received: &Received<'_>) -> usize {
+    match received {
+        Received::Text(text) => text.len(),
+        Received::Binary(bytes) | Received::Ping(bytes) | Received::Pong(bytes) => bytes.len(),
+        Received::Close(_) => 0,
+    }
 }
 
 /// What was appended to the output is frames that the peer understands, Pongs and a Close.

@@ -9,6 +9,9 @@ use crate::stream::{self, CLIENT, Side};
 /// More than the window, the length field of two bytes and a read hold.
 const LONG_BYTES: usize = 70_000;
 
+/// Around every change of the header's form.
+const BORDERS: [usize; 8] = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537];
+
 /// A conversation that is longer shows nothing new.
 const MAX_SAID: usize = 40;
 
@@ -87,11 +90,15 @@ fn say(
         }
         6 => shared(bytes, sender, output, expected)?,
         _ => {
-            let payload: &[u8] = bytes.arbitrary()?;
-            connection
-                .send_with(MessageKind::Binary, output, |output| output.extend_from_slice(payload))
-                .expect("open");
-            expected.push(Received::Binary(payload.to_owned().into()));
+            let size = *bytes.choose(&BORDERS)?;
+            let payload = vec![bytes.arbitrary()?; size];
+            if bytes.arbitrary()? {
+                let write = |output: &mut Vec<u8>| output.extend_from_slice(&payload);
+                connection.send_with(MessageKind::Binary, output, write).expect("open");
+            } else {
+                connection.send_binary_with(&payload, compression, pool, output).expect("open");
+            }
+            expected.push(Received::Binary(payload.into()));
         }
     }
     Ok(())

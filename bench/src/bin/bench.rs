@@ -1,13 +1,14 @@
-//! Measures Wingbeat against the floor: starts the servers, loads them in turns, prints medians and ratios.
+//! Measures Wingbeat against the floor and other crates: starts the servers, loads them in turns, prints medians, ratios
+//! and whether the goals are met.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use wingbeat_bench::suite::{Name, Peer, Suite};
+use wingbeat_bench::suite::{Format, Name, Other, Peers, Suite};
 
-/// Measures Wingbeat against the floor, what the kernel leaves possible. Wants two cores to itself.
+/// Measures Wingbeat against the floor, what the kernel leaves possible, and other crates. Wants two cores to itself.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -16,26 +17,38 @@ struct Arguments {
     /// One JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
+    /// One Markdown table at the end, to paste.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Rounds per cell, each with a turn of every server.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// How long a turn is measured.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Only cells whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Threads of each server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// The other crates play in every cell. Default: in those that are named for it.
+    #[arg(long)]
+    peers: bool,
+    /// The other crates do not play, and are not built.
+    #[arg(long, conflicts_with = "peers")]
+    no_peers: bool,
     /// The reference app, for the channel cells. Default: built by cargo.
     #[arg(long)]
     app: Option<PathBuf>,
     /// Another server for the raw cells: NAME=PROGRAM. It takes `--listen ADDRESS` and prints `listening on ADDRESS`.
-    #[arg(long, value_parser = peer)]
-    peer: Vec<Peer>,
+    #[arg(long, value_parser = other)]
+    other: Vec<Other>,
 }
 
-fn peer(text: &str) -> Result<Peer, String> {
+fn other(text: &str) -> Result<Other, String> {
     let (name, program) = text.split_once('=').ok_or("not of the form NAME=PROGRAM")?;
-    Ok(Peer { name: name.into(), program: program.into() })
+    Ok(Other { name: name.into(), program: program.into() })
 }
 
 fn main() -> ExitCode {
@@ -48,9 +61,19 @@ fn main() -> ExitCode {
         rounds: usize::from(arguments.rounds),
         duration,
         only: arguments.only,
-        is_json: arguments.json,
+        format: match (arguments.json, arguments.markdown) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Markdown,
+            _ => Format::Table,
+        },
+        threads: usize::from(arguments.threads),
+        peers: match (arguments.peers, arguments.no_peers) {
+            (true, _) => Peers::Everywhere,
+            (_, true) => Peers::Nowhere,
+            _ => Peers::Named,
+        },
         app: arguments.app,
-        peers: arguments.peer,
+        others: arguments.other,
     };
     match suite.run(arguments.name) {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use slab::Slab;
 use wingbeat_transport::{
     CheckOrigin, Closed, Config, ConnectionId, Context, EncodedMessage, Handler, Message, Server, SocketOptions, Turn,
-    WorkerId, not_found,
+    WebSocket, WorkerId, not_found,
 };
 use wingbeat_websocket::Limits;
 
@@ -28,6 +28,26 @@ struct Arguments {
     /// Workers. Default: one per core.
     #[arg(long, env = "WINGBEAT_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// How `/` and `/echo` are served.
+    #[arg(long, value_enum, default_value = "handler")]
+    lane: Lane,
+}
+
+/// How a connection is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lane {
+    /// By a handler's callbacks.
+    Handler,
+    /// By a task that receives and sends in a loop.
+    Loop,
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(message) = socket.recv().await {
+        if socket.send(message.as_message()).await.is_err() {
+            return;
+        }
+    }
 }
 
 struct Echo;
@@ -109,9 +129,14 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .with_idle_timeout(None)
         .with_max_output(max_output_bytes, max_output_messages)
         .with_check_origin(CheckOrigin::Any);
-    let mut running = Server::new(config)
-        .handler("/", options.clone(), |_| Ok(Echo))
-        .handler("/echo", options.clone(), |_| Ok(Echo))
+    let mut server = Server::new(config);
+    for path in ["/", "/echo"] {
+        server = match arguments.lane {
+            Lane::Handler => server.handler(path, options.clone(), |_| Ok(Echo)),
+            Lane::Loop => server.socket(path, options.clone(), echo),
+        };
+    }
+    let mut running = server
         .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
         .handler("/pub", options, |_| Ok(Publisher))
         .start(not_found())?;

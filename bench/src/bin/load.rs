@@ -184,7 +184,7 @@ fn main() -> ExitCode {
 fn measure(arguments: Arguments) -> Result<String, Box<dyn Error>> {
     process::raise_open_files()?;
     if let Some(core) = arguments.core {
-        process::pin(core)?;
+        process::pin(&[core])?;
     }
     let target = Target { address: arguments.target, pid: arguments.pid };
     let (sentence, json) = match arguments.mode {

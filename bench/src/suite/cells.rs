@@ -1,49 +1,24 @@
-//! The cells: what is sent, how large, by how many.
+//! The cells: what is sent, how large, by how many. Here those of channels; [`raw`](super::raw) has the others.
 
 use std::io;
 use std::time::Duration;
 
+use super::programs::{Kind, Program};
+use super::raw::{raw_echo, raw_fanout};
 use crate::load::channels::{ChannelEchoLoad, ChannelFanoutLoad, ChannelIdleLoad, SOCKET_PATH};
-use crate::load::echo::EchoLoad;
-use crate::load::fanout::FanoutLoad;
-use crate::load::idle::{IdleLoad, Slope};
+use crate::load::idle::Slope;
 use crate::load::payload::Payload;
 use crate::load::report::Report;
 use crate::load::storm::StormLoad;
 use crate::load::target::Target;
 use crate::load::windows::Pace;
 
-/// Size, connections, window.
-const ECHO: [(usize, usize, usize, Payload); 19] = [
-    (20, 1, 1, Payload::Binary),
-    (20, 1, 16, Payload::Binary),
-    (20, 100, 1, Payload::Binary),
-    (20, 100, 16, Payload::Binary),
-    (20, 1000, 1, Payload::Binary),
-    (20, 1000, 16, Payload::Binary),
-    (1024, 100, 1, Payload::Binary),
-    (1024, 100, 16, Payload::Binary),
-    (1024, 1000, 16, Payload::Binary),
-    (16_384, 1, 16, Payload::Binary),
-    (16_384, 100, 1, Payload::Binary),
-    (16_384, 100, 16, Payload::Binary),
-    (16_384, 1000, 16, Payload::Binary),
-    (1_048_576, 100, 16, Payload::Binary),
-    (20, 50, 256, Payload::Binary),
-    (128, 50, 256, Payload::Binary),
-    (1024, 100, 16, Payload::Ascii),
-    (1024, 100, 16, Payload::Nonascii),
-    (16_384, 100, 1, Payload::Nonascii),
-];
-/// Size, subscribers, window.
-const FANOUT: [(usize, usize, usize); 6] =
-    [(64, 100, 1), (64, 1000, 1), (64, 1000, 16), (1024, 1000, 1), (1024, 1000, 16), (16_384, 100, 16)];
 /// Connections, window.
 const CHANNEL_ECHO: [(usize, usize); 4] = [(100, 1), (100, 16), (1000, 1), (1000, 16)];
 /// Members, window.
 const CHANNEL_FANOUT: [(usize, usize); 6] = [(100, 1), (100, 16), (1000, 1), (1000, 16), (10_000, 1), (10_000, 16)];
 const CHANNEL_BYTES: usize = 64;
-const IDLE: (usize, usize) = (4000, 16_000);
+pub(super) const IDLE: (usize, usize) = (4000, 16_000);
 const STORM: (usize, usize) = (5000, 100);
 
 /// One turn of one server.
@@ -59,48 +34,74 @@ pub(super) enum Outcome {
 pub(super) struct Cell {
     pub(super) name: String,
     /// What the floor is asked; nothing, if it has no part in the cell.
-    pub(super) floor: Option<Turn>,
+    floor: Option<Turn>,
     /// What all others are asked.
-    pub(super) others: Turn,
+    others: Turn,
+    /// The only server that plays, by its name: one of ours that is set up otherwise.
+    variant: Option<&'static str>,
+    pub(super) judged: Judged,
+}
+
+/// What a cell counts for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// Here the other crates play, and we want to be ahead of each.
+    pub(super) is_named: bool,
+    /// Text, checked, beside a floor that echoes as much binary.
+    pub(super) is_text: bool,
+    /// Whose rate is the mark if it is better than the floor's.
+    pub(super) rival: Option<&'static str>,
 }
 
 impl Cell {
+    pub(super) fn new(name: String, turn: impl Fn(&Target) -> io::Result<Outcome> + 'static) -> Self {
+        Self { name, floor: None, others: Box::new(turn), variant: None, judged: Judged::default() }
+    }
+
     /// The same for all.
-    fn alike(name: String, turn: impl Fn(&Target) -> io::Result<Outcome> + Clone + 'static) -> Self {
-        Self { name, floor: Some(Box::new(turn.clone())), others: Box::new(turn) }
+    pub(super) fn alike(name: String, turn: impl Fn(&Target) -> io::Result<Outcome> + Clone + 'static) -> Self {
+        Self::new(name, turn.clone()).with_floor(turn)
+    }
+
+    pub(super) fn with_floor(self, turn: impl Fn(&Target) -> io::Result<Outcome> + 'static) -> Self {
+        Self { floor: Some(Box::new(turn)), ..self }
+    }
+
+    pub(super) fn with_judged(self, judged: Judged) -> Self {
+        Self { judged, ..self }
+    }
+
+    /// Played by nobody but the variant of this name.
+    pub(super) fn for_variant(self, name: &'static str) -> Self {
+        Self { variant: Some(name), ..self }
+    }
+
+    pub(super) fn has_floor(&self) -> bool {
+        self.floor.is_some()
+    }
+
+    /// What `program` is asked, if it has a part in the cell.
+    pub(super) fn turn(&self, program: &Program, peers: Peers) -> Option<&Turn> {
+        let plays = match (program.kind, self.variant) {
+            (Kind::Variant, variant) => variant == Some(program.name.as_str()),
+            (_, Some(_)) => false,
+            (Kind::Floor, None) => return self.floor.as_ref(),
+            (Kind::Ours, None) => true,
+            (Kind::Peer, None) => peers == Peers::Everywhere || self.judged.is_named,
+        };
+        plays.then_some(&self.others)
     }
 }
 
-pub(super) fn echo(duration: Duration) -> Vec<Cell> {
-    let cell = |(size, connections, window, payload): (usize, usize, usize, Payload)| {
-        let load = raw_echo(size, payload, connections, window, duration);
-        let kind = match payload {
-            Payload::Binary => "",
-            Payload::Ascii => " ASCII",
-            Payload::Nonascii => " non-ASCII",
-        };
-        let name = format!("{}{kind} x {connections} x {window}", bytes(size));
-        Cell::alike(name, move |target| load.run(target).map(Outcome::Load))
-    };
-    ECHO.map(cell).into()
-}
-
-pub(super) fn fanout(duration: Duration) -> Vec<Cell> {
-    let cell = |(size, subscribers, window)| {
-        let load = raw_fanout(size, subscribers, window, duration);
-        let name = format!("{} x {subscribers} x {window}", bytes(size));
-        Cell::alike(name, move |target| load.run(target).map(Outcome::Load))
-    };
-    FANOUT.map(cell).into()
-}
-
-pub(super) fn idle() -> Vec<Cell> {
-    let cell = |is_echoed| {
-        let load = IdleLoad { path: "/".into(), from: IDLE.0, to: IDLE.1, is_echoed };
-        let name = if is_echoed { "after one echo" } else { "silent" };
-        Cell::alike(name.into(), move |target| load.run(target).map(Outcome::Memory))
-    };
-    [true, false].map(cell).into()
+/// In which cells the other crates play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// In none.
+    Nowhere,
+    /// In those that are named for it.
+    Named,
+    /// In all.
+    Everywhere,
 }
 
 pub(super) fn channels(duration: Duration) -> Vec<Cell> {
@@ -108,20 +109,15 @@ pub(super) fn channels(duration: Duration) -> Vec<Cell> {
         let raw = raw_echo(CHANNEL_BYTES, Payload::Ascii, connections, window, duration);
         let pace = Pace { window, duration, rate: None };
         let load = ChannelEchoLoad { path: SOCKET_PATH.into(), size: CHANNEL_BYTES, connections, pace };
-        Cell {
-            name: format!("push and reply x {connections} x {window}"),
-            floor: Some(Box::new(move |target| raw.run(target).map(Outcome::Load))),
-            others: Box::new(move |target| load.run(target).map(Outcome::Load)),
-        }
+        let name = format!("push and reply x {connections} x {window}");
+        Cell::new(name, move |target| load.run(target).map(Outcome::Load))
+            .with_floor(move |target| raw.run(target).map(Outcome::Load))
     };
     let fanout = |(members, window)| {
         let raw = raw_fanout(CHANNEL_BYTES, members, window, duration);
         let load = ChannelFanoutLoad { path: SOCKET_PATH.into(), size: CHANNEL_BYTES, members, window, duration };
-        Cell {
-            name: format!("broadcast x {members} x {window}"),
-            floor: Some(Box::new(move |target| raw.run(target).map(Outcome::Load))),
-            others: Box::new(move |target| load.run(target).map(Outcome::Load)),
-        }
+        Cell::new(format!("broadcast x {members} x {window}"), move |target| load.run(target).map(Outcome::Load))
+            .with_floor(move |target| raw.run(target).map(Outcome::Load))
     };
     CHANNEL_ECHO.into_iter().map(echo).chain(CHANNEL_FANOUT.into_iter().map(fanout)).collect()
 }
@@ -130,7 +126,7 @@ pub(super) fn channel_idle() -> Vec<Cell> {
     let cell = |is_pushed| {
         let load = ChannelIdleLoad { path: SOCKET_PATH.into(), from: IDLE.0, to: IDLE.1, is_pushed };
         let name = if is_pushed { "joined, after one push" } else { "joined" };
-        Cell { name: name.into(), floor: None, others: Box::new(move |target| load.run(target).map(Outcome::Memory)) }
+        Cell::new(name.into(), move |target| load.run(target).map(Outcome::Memory))
     };
     [false, true].map(cell).into()
 }
@@ -139,27 +135,7 @@ pub(super) fn join_storm() -> Vec<Cell> {
     let (connections, in_flight) = STORM;
     let load = |is_checked| StormLoad { path: SOCKET_PATH.into(), connections, in_flight, is_checked };
     let (raw, load) = (load(false), load(true));
-    vec![Cell {
-        name: format!("{connections} joins, {in_flight} at a time"),
-        floor: Some(Box::new(move |target| raw.run(target).map(Outcome::Load))),
-        others: Box::new(move |target| load.run(target).map(Outcome::Load)),
-    }]
-}
-
-fn raw_echo(size: usize, payload: Payload, connections: usize, window: usize, duration: Duration) -> EchoLoad {
-    let pace = Pace { window, duration, rate: None };
-    EchoLoad { path: "/".into(), size, payload, connections, pace }
-}
-
-fn raw_fanout(size: usize, subscribers: usize, window: usize, duration: Duration) -> FanoutLoad {
-    let (subscribe_path, publish_path) = ("/sub".into(), "/pub".into());
-    FanoutLoad { subscribe_path, publish_path, size, payload: Payload::Binary, subscribers, window, duration }
-}
-
-fn bytes(size: usize) -> String {
-    match size {
-        0..1024 => format!("{size} B"),
-        1024..1_048_576 => format!("{} KiB", size >> 10),
-        _ => format!("{} MiB", size >> 20),
-    }
+    let name = format!("{connections} joins, {in_flight} at a time");
+    let cell = Cell::new(name, move |target| load.run(target).map(Outcome::Load));
+    vec![cell.with_floor(move |target| raw.run(target).map(Outcome::Load))]
 }

@@ -3,9 +3,13 @@
 
 mod cells;
 mod contest;
+mod figures;
+mod markdown;
 mod programs;
+mod raw;
 mod server;
 mod table;
+mod verdict;
 
 use std::io;
 use std::path::PathBuf;
@@ -14,13 +18,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use contest::Contest;
-use table::Table;
+use server::Placement;
 
-use crate::process::{cores, pin, raise_open_files};
+pub use cells::Peers;
 
-/// The core that servers run on, and the one of the generator.
-const SERVER_CORE: usize = 0;
-const GENERATOR_CORE: usize = 1;
+use crate::process::raise_open_files;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,9 +47,20 @@ impl Name {
     const ALL: [Self; 6] = [Self::Echo, Self::Fanout, Self::Idle, Self::Channels, Self::ChannelIdle, Self::JoinStorm];
 }
 
+/// How the outcome is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A row for each server in each cell, as they come.
+    Table,
+    /// The same as one JSON object per line.
+    Json,
+    /// A row for each cell, at the end.
+    Markdown,
+}
+
 /// A server that somebody else brings: a program that takes `--listen ADDRESS` and prints `listening on ADDRESS`.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct Other {
     /// What it is called in the table.
     pub name: String,
     /// Its program.
@@ -63,12 +76,16 @@ pub struct Suite {
     pub duration: Duration,
     /// Only cells whose name contains this.
     pub only: String,
-    /// One JSON object per line instead of a table.
-    pub is_json: bool,
+    /// How the outcome is told.
+    pub format: Format,
+    /// Threads of each server.
+    pub threads: usize,
+    /// Where the other crates play.
+    pub peers: Peers,
     /// The reference app, if it shall not be built.
     pub app: Option<PathBuf>,
     /// More servers, for the raw cells.
-    pub peers: Vec<Peer>,
+    pub others: Vec<Other>,
 }
 
 impl Suite {
@@ -76,14 +93,19 @@ impl Suite {
     pub fn run(&self, name: Name) -> io::Result<bool> {
         let names = if name == Name::All { &Name::ALL[..] } else { &[name] };
         raise_open_files()?;
-        if cores()? <= GENERATOR_CORE {
-            return Err(io::Error::other("needs two cores: one for the server, one for the generator"));
+        let placement = Placement::of(self.threads)?;
+        placement.keep_generator()?;
+        if !placement.is_apart() {
+            eprintln!(
+                "{} server threads and no core left: the generator shares the last one with them. CPU ns says what a \
+                 message costs; rates say what the machine gives to both, and only their ratios mean something.",
+                self.threads
+            );
         }
-        pin(GENERATOR_CORE)?;
         let mut is_good = true;
         for &name in names {
             if let Some(contest) = self.contest(name)? {
-                is_good &= contest.run(self, &mut Table::new(self.is_json))?;
+                is_good &= contest.run(self, placement)?;
             }
         }
         Ok(is_good)
@@ -92,9 +114,12 @@ impl Suite {
     /// `None` for what is no contest of its own.
     fn contest(&self, name: Name) -> io::Result<Option<Contest>> {
         Ok(Some(match name {
-            Name::Echo => Contest::raw("echo", self, cells::echo(self.duration))?,
-            Name::Fanout => Contest::raw("fanout", self, cells::fanout(self.duration))?,
-            Name::Idle => Contest::raw("idle", self, cells::idle())?.with_fresh_servers(),
+            Name::Echo => Contest::raw("echo", self, raw::echo(self.duration))?.judged_by(verdict::echo),
+            Name::Fanout => Contest::raw("fanout", self, raw::fanout(self.duration))?.judged_by(verdict::fanout),
+            Name::Idle => {
+                let contest = Contest::raw("idle", self, raw::idle())?;
+                contest.with_fresh_servers().with_lean_peers().with_lanes(&raw::LANES).judged_by(verdict::idle)
+            }
             Name::Channels => Contest::channels("channels", self, cells::channels(self.duration))?,
             Name::ChannelIdle => Contest::channels("channel-idle", self, cells::channel_idle())?.with_fresh_servers(),
             Name::JoinStorm => Contest::channels("join-storm", self, cells::join_storm())?.with_fresh_servers(),

@@ -2,18 +2,40 @@
 
 use std::io::{self, BufRead, BufReader, Error};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{GENERATOR_CORE, SERVER_CORE};
+use super::programs::Program;
 use crate::load::target::Target;
-use crate::process::pin;
+use crate::process::{cores, pin};
 
-/// How to start one.
-#[derive(Clone, Debug)]
-pub(super) struct Program {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
+/// Where servers and generator run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placement {
+    /// Threads of a server; they have the first cores.
+    threads: usize,
+    /// The core behind them, or the last there is.
+    generator: usize,
+}
+
+impl Placement {
+    /// For servers of so many threads.
+    pub(super) fn of(threads: usize) -> io::Result<Self> {
+        let cores = cores()?;
+        if cores < 2 {
+            return Err(Error::other("needs two cores: one for the server, one for the generator"));
+        }
+        Ok(Self { threads, generator: threads.min(cores - 1) })
+    }
+
+    /// Keeps this thread on the generator's core.
+    pub(super) fn keep_generator(self) -> io::Result<()> {
+        pin(&[self.generator])
+    }
+
+    /// Whether the generator has its core to itself.
+    pub(super) fn is_apart(self) -> bool {
+        self.generator >= self.threads
+    }
 }
 
 /// One that runs. Dropped, it ends.
@@ -26,12 +48,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `program` with one thread on the servers' core and waits until it listens.
-    pub(super) fn start(program: &Program) -> io::Result<Self> {
-        // A child inherits the core of the thread that starts it.
-        pin(SERVER_CORE)?;
-        let child = Self::spawn(&program.path);
-        pin(GENERATOR_CORE)?;
+    /// Starts `program` on the servers' cores and waits until it listens.
+    pub(super) fn start(program: &Program, placement: Placement) -> io::Result<Self> {
+        // A child inherits the cores of the thread that starts it.
+        pin(&(0..placement.threads).collect::<Vec<_>>())?;
+        let child = Self::spawn(program, placement.threads);
+        placement.keep_generator()?;
         let mut child =
             child.map_err(|error| Error::new(error.kind(), format!("{}: {error}", program.path.display())))?;
         let Some(stdout) = child.stdout.take() else { return Err(Error::other("a child without output")) };
@@ -48,10 +70,11 @@ impl Server {
         }
     }
 
-    fn spawn(path: &Path) -> io::Result<Child> {
-        Command::new(path)
+    fn spawn(program: &Program, threads: usize) -> io::Result<Child> {
+        Command::new(&program.path)
+            .args(&program.arguments)
             .args(["--listen", "127.0.0.1:0"])
-            .env("WINGBEAT_THREADS", "1")
+            .env("WINGBEAT_THREADS", threads.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,14 +1,33 @@
 //! How a connection ends: the closing handshake (RFC 6455 §7), failures, silence, and the loss of the socket.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 
-use crate::connection::Phase;
+use crate::connection::{Connection, Phase};
 use crate::handler::{Cause, Closed};
 use crate::inbox::ConnectionId;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
+
+impl From<&ProtocolError> for Cause {
+    /// The kind of what the peer did wrong, as its close code tells it.
+    fn from(error: &ProtocolError) -> Self {
+        match error.close_code() {
+            CloseCode::INVALID_PAYLOAD => Self::Encoding,
+            CloseCode::TOO_BIG | CloseCode::POLICY => Self::TooBig,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+impl Connection {
+    /// Remembers what the system said, unless the end had begun before.
+    pub(crate) fn blame(&mut self, error: &io::Error) {
+        self.closing.get_or_insert((Cause::Io(error.kind()), CloseCode::ABNORMAL));
+    }
+}
 
 impl Turn {
     pub(crate) fn close_now(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
@@ -50,7 +69,7 @@ impl Turn {
         tracing::debug!(connection = ?self.id_of(key), %error, "the peer broke the protocol");
         self.write_control(key, |connection, cork| connection.protocol.fail(error, cork));
         // After our Close the peer is told nothing more, and why we closed stays.
-        let (cause, code) = self.connections[key].closing.unwrap_or((Cause::Protocol, error.close_code()));
+        let (cause, code) = self.connections[key].closing.unwrap_or((Cause::from(error), error.close_code()));
         self.finish(key, Closed { code, reason: error.to_string(), cause });
     }
 
@@ -86,6 +105,13 @@ impl Turn {
         connection.settle_waiting(Err(crate::SendError::Closed));
         self.tell_closed(key, Closed { code, reason: String::new(), cause });
         self.connections.remove(key);
+    }
+
+    /// The system says that the socket is of no use any more.
+    #[cold]
+    pub(crate) fn lose_by(&mut self, key: usize, error: &io::Error) {
+        self.connections[key].blame(error);
+        self.lose(key);
     }
 
     fn tell_closed(&mut self, key: usize, closed: Closed) {

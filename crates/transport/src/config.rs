@@ -23,6 +23,9 @@ pub struct Config {
     pub max_headers: usize,
     /// Bytes one read takes from a socket at most; one buffer of this size per worker. Default: 256 KiB.
     pub read_buffer_bytes: usize,
+    /// What the system keeps of each connection's output, a hint to it (SO_SNDBUF). Default: `None`, as much as the system
+    /// thinks best, which may be megabytes for a peer that does not read.
+    pub send_buffer_bytes: Option<usize>,
     /// Commands of other threads that may wait in one worker's inbox. Default: 1,048,576. Beyond it: [`SendError::Busy`](crate::SendError::Busy).
     pub max_inbox_commands: usize,
     /// Whether and how HTTP/2 is spoken.
@@ -39,6 +42,7 @@ impl Default for Config {
             max_head_bytes: 16 << 10,
             max_headers: 100,
             read_buffer_bytes: 256 << 10,
+            send_buffer_bytes: None,
             max_inbox_commands: 1 << 20,
             http2: Http2Config::default(),
         }

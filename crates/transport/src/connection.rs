@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     pub(crate) paused: bool,
     /// The socket took no more and has not said that it does again.
     pub(crate) blocked: bool,
+    /// More waits than its peer is quick to take, and its handler will be told when that is over.
+    pub(crate) congested: bool,
     /// The connection is in the turn's flush list.
     pub(crate) touched: bool,
     /// `rest` holds more than an unfinished frame.
@@ -110,6 +112,7 @@ impl Connection {
             hung_up: false,
             paused: false,
             blocked: false,
+            congested: false,
             touched: false,
             left_over: false,
             is_shut: false,
@@ -151,7 +154,7 @@ impl Connection {
 
     /// Whether what the peer was sent has left, or nearly.
     pub(crate) fn has_room(&self) -> bool {
-        !self.blocked || self.output.len() <= PAUSE_OUTPUT_BYTES
+        !self.blocked || self.output.len() <= PAUSE_OUTPUT_BYTES.min(self.options.max_output_bytes)
     }
 
     /// Who waits for room learns that there is some, or that there never will be.

@@ -93,7 +93,7 @@ impl Context<'_> {
     /// As [`send`](Self::send).
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
         self.turn.apply_commands();
-        self.turn.send_encoded(self.key, message)
+        self.turn.send_encoded(self.key, message, false)
     }
 
     /// Sends the text that `write` appends to the buffer it is given: what is there already stays untouched. Spares a
@@ -113,6 +113,20 @@ impl Context<'_> {
         }
         self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame_with(Opcode::Text, cork, write));
         Ok(())
+    }
+
+    /// Whether more waits for the peer than it is quick to take: the socket takes no more, and more than
+    /// [`SocketOptions::congested_bytes`](crate::SocketOptions::congested_bytes) have not left. Writes first, if need be.
+    /// Once this was so it stays so until half of that is left; then [`Handler::handle_drained`](crate::Handler::handle_drained) is called, once.
+    pub fn is_congested(&mut self) -> bool {
+        self.turn.apply_commands();
+        self.turn.is_key_congested(self.key)
+    }
+
+    /// How many messages for this connection were dropped so far, see [`WhenFull`](crate::WhenFull).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.turn.connections[self.key].extra.as_ref().map_or(0, |extra| extra.dropped)
     }
 
     /// How long the peer took to answer our last Ping; `None` before the first answer, and without

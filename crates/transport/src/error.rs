@@ -39,6 +39,10 @@ pub enum SendError {
     /// The peer does not read and its output is full; the connection is being closed with 1013.
     #[error("the output of the connection is full")]
     Full,
+    /// The peer does not read, its output is full, and the mount's [`WhenFull`](crate::WhenFull) says that the message is
+    /// dropped; the connection goes on.
+    #[error("the message was dropped: the output of the connection is full")]
+    Dropped,
     /// The worker has [`Config::max_inbox_commands`](crate::Config::max_inbox_commands) commands waiting.
     #[error("the worker is busy")]
     Busy,

@@ -16,13 +16,15 @@ pub(crate) struct Extra {
     pub(crate) keep_alive: Option<Live>,
     /// When the message in flight must be there.
     pub(crate) message_by: Option<Tick>,
+    /// Messages that were dropped.
+    pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.keep_alive.is_none() && self.message_by.is_none() && self.subprotocol.is_none()
+        self.keep_alive.is_none() && self.message_by.is_none() && self.dropped == 0 && self.subprotocol.is_none()
     }
 
     /// When to look at the timers next.

@@ -28,12 +28,20 @@ impl ConnectionHandle {
         self.id
     }
 
-    /// Sends a message.
+    /// Sends a message. If the peer does not read, the mount's [`WhenFull`](crate::WhenFull) says what becomes of it.
     ///
     /// # Errors
     /// [`SendError::Busy`] if the worker's inbox is full, [`SendError::Closed`] if the worker has ended.
     pub fn send(&self, message: EncodedMessage) -> Result<(), SendError> {
         self.inbox.post(Command::Send { to: self.id, message, written: None })
+    }
+
+    /// As [`send`](Self::send), and never [dropped](crate::WhenFull): for an answer to what the peer has said.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn reply(&self, message: EncodedMessage) -> Result<(), SendError> {
+        self.inbox.post(Command::Reply { to: self.id, message })
     }
 
     /// Sends a message, and waits while the peer takes no more.

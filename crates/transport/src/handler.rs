@@ -1,6 +1,7 @@
 //! What an application implements: one [`Handler`] per connection.
 
 use std::any::Any;
+use std::io::ErrorKind;
 
 use wingbeat_websocket::CloseCode;
 
@@ -43,6 +44,12 @@ pub trait Handler: Send + 'static {
         let _ = (info, cx);
     }
 
+    /// The connection [was congested](Context::is_congested) and is not any more: half of what makes it so waits, or less.
+    /// Called once each time, whether anybody asked or not; here sending goes on that was put off.
+    fn handle_drained(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// The connection has ended, however it did. Called exactly once, last; nothing can be sent any more.
     fn handle_close(&mut self, closed: Closed, cx: &mut Context<'_>) {
         let _ = (closed, cx);
@@ -63,21 +70,31 @@ pub struct Closed {
 }
 
 /// What ended a connection.
+///
+/// The first one counts: whoever closes is told so even if the peer then hangs up without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
     /// The peer began the closing handshake.
     Peer,
-    /// We began it, and the peer answered or its time ran out.
+    /// The application began it, and the peer answered or its time ran out.
     Local,
-    /// The peer broke the protocol or a limit and was closed with the code given.
+    /// The server shuts down, and the application had not closed before.
+    Shutdown,
+    /// The peer broke a rule of the protocol: 1002.
     Protocol,
+    /// The peer sent text that is not UTF-8, or what does not inflate: 1007.
+    Encoding,
+    /// The peer sent a frame or message that is too large (1009), or a message in too many fragments (1008).
+    TooBig,
     /// The peer was silent for longer than the idle timeout.
     Idle,
     /// The peer did not read and its output was full.
     SlowConsumer,
-    /// The TCP connection ended without a Close (§7.1.5: 1006).
+    /// The peer hung up without a Close (§7.1.5: 1006).
     Lost,
+    /// The system reported an error, a reset by the peer among them (§7.1.5: 1006).
+    Io(ErrorKind),
     /// A callback of the handler panicked.
     Panic,
 }

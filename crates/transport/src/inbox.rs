@@ -59,6 +59,13 @@ pub(crate) enum Command {
         message: EncodedMessage,
         written: Option<Waiting>,
     },
+    Reply {
+        to: ConnectionId,
+        message: EncodedMessage,
+    },
+    Drained {
+        to: ConnectionId,
+    },
     Close {
         to: ConnectionId,
         code: CloseCode,

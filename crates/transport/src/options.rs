@@ -8,6 +8,7 @@ use wingbeat_websocket::{CloseCode, Limits};
 
 use crate::keep_alive::KeepAlive;
 use crate::origin::CheckOrigin;
+use crate::pressure::WhenFull;
 
 /// What one connection may do and cost. One value is shared by all connections of a mount.
 #[derive(Clone, Debug)]
@@ -27,10 +28,15 @@ pub struct SocketOptions {
     pub message_timeout: Option<Duration>,
     /// How long the peer may take to answer our Close, and to hang up after it. Default: 5 s.
     pub close_timeout: Duration,
-    /// Bytes that may wait for a peer that does not read. Default: 1 MiB. Beyond it: Close 1013.
+    /// Bytes that may wait for a peer that does not read, counted as the memory they take. Default: 1 MiB. Beyond it:
+    /// [`when_full`](Self::when_full).
     pub max_output_bytes: usize,
-    /// Messages that may wait for a peer that does not read. Default: 1,024. Beyond it: Close 1013.
+    /// Messages that may wait for a peer that does not read. Default: 1,024. Beyond it: [`when_full`](Self::when_full).
     pub max_output_messages: usize,
+    /// What happens to a message beyond that. Default: [`WhenFull::Close`], with 1013.
+    pub when_full: WhenFull,
+    /// Bytes that may wait for a peer before it counts as [congested](crate::Context::is_congested). Default: 64 KiB.
+    pub congested_bytes: usize,
     /// How messages are compressed where the client offers permessage-deflate (RFC 7692). Default: `None`, not at all;
     /// read [`Compression::Never`](crate::Compression::Never) before secrets go into compressed messages.
     pub deflate: Option<DeflateConfig>,
@@ -58,6 +64,8 @@ impl Default for SocketOptions {
             close_timeout: Duration::from_secs(5),
             max_output_bytes: 1 << 20,
             max_output_messages: 1024,
+            when_full: WhenFull::Close,
+            congested_bytes: 64 << 10,
             deflate: None,
             deflate_budget: DEFLATE_BUDGET.clone(),
             has_control_frames: false,
@@ -107,6 +115,18 @@ impl SocketOptions {
     #[must_use]
     pub fn with_max_output(self, max_output_bytes: usize, max_output_messages: usize) -> Self {
         Self { max_output_bytes, max_output_messages, ..self }
+    }
+
+    /// Sets what happens to a message for which there is no room.
+    #[must_use]
+    pub fn with_when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// Sets how many bytes may wait for a peer before it counts as congested.
+    #[must_use]
+    pub fn with_congested_bytes(self, congested_bytes: usize) -> Self {
+        Self { congested_bytes, ..self }
     }
 
     /// Compresses messages where the client offers it.

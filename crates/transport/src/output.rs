@@ -55,6 +55,11 @@ struct Backlog {
     segments: VecDeque<Segment>,
     bytes: usize,
     messages: usize,
+    /// Segments at the front that are known not to lie in the cork.
+    kept: usize,
+    /// What [`Output::evict`] could free.
+    droppable_bytes: usize,
+    droppable_messages: usize,
 }
 
 #[derive(Debug)]
@@ -62,29 +67,54 @@ struct Segment {
     data: Data,
     /// Messages that end in this segment.
     messages: u32,
+    /// It is one message, nothing of it is written, and the connection may do without it.
+    is_droppable: bool,
 }
 
 #[derive(Debug)]
 enum Data {
     Corked(Range<u32>),
-    Shared(Bytes),
+    Shared { bytes: Bytes, written: usize },
     Owned { bytes: Vec<u8>, written: usize },
+}
+
+/// Which messages go first where there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    OldestFirst,
+    NewestFirst,
 }
 
 impl Data {
     fn as_slice<'a>(&'a self, cork: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Corked(range) => &cork[range.start as usize..range.end as usize],
-            Self::Shared(bytes) => bytes,
+            Self::Shared { bytes, written } => &bytes[*written..],
             Self::Owned { bytes, written } => &bytes[*written..],
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Corked(range) => range.len(),
+            Self::Shared { bytes, written } => bytes.len() - written,
+            Self::Owned { bytes, written } => bytes.len() - written,
+        }
+    }
+
+    /// Memory held beside what waits: what is written and not given back, and what was reserved.
+    fn spare(&self) -> usize {
+        match self {
+            Self::Corked(_) => 0,
+            Self::Shared { written, .. } => *written,
+            Self::Owned { bytes, written } => bytes.capacity() - bytes.len() + written,
         }
     }
 
     fn advance(&mut self, by: usize) {
         match self {
             Self::Corked(range) => range.start += by as u32,
-            Self::Shared(bytes) => drop(bytes.split_to(by)),
-            Self::Owned { written, .. } => *written += by,
+            Self::Shared { written, .. } | Self::Owned { written, .. } => *written += by,
         }
     }
 }
@@ -97,6 +127,17 @@ impl Output {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.corked.len() + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
+    }
+
+    /// Memory that what waits takes: no less than its bytes. Only the segment that is being written and the one that is
+    /// being filled hold more than they have to.
+    pub(crate) fn held(&self) -> usize {
+        let held = |backlog: &Backlog| {
+            let ends = backlog.segments.front().map_or(0, |first| first.data.spare())
+                + backlog.segments.back().filter(|_| backlog.segments.len() > 1).map_or(0, |last| last.data.spare());
+            backlog.bytes + ends + backlog.segments.capacity() * size_of::<Segment>()
+        };
+        self.corked.len() + self.backlog.as_deref().map_or(0, held)
     }
 
     /// Messages that wait.
@@ -117,12 +158,34 @@ impl Output {
     }
 
     /// Takes a frame of its own as the next message.
-    pub(crate) fn push_shared(&mut self, frame: Bytes) {
+    pub(crate) fn push_shared(&mut self, frame: Bytes, is_droppable: bool) {
         self.seal();
         let backlog = self.backlog.get_or_insert_default();
-        backlog.bytes += frame.len();
-        backlog.messages += 1;
-        backlog.segments.push_back(Segment { data: Data::Shared(frame), messages: 1 });
+        if is_droppable {
+            backlog.droppable_bytes += frame.len();
+            backlog.droppable_messages += 1;
+        }
+        backlog.push(Data::Shared { bytes: frame, written: 0 }, 1, is_droppable);
+    }
+
+    /// Drops droppable messages until `bytes` and `messages` of them are gone, and says how many these were. `None`, and
+    /// nothing is dropped, if there are not so many.
+    pub(crate) fn evict(&mut self, order: Order, bytes: usize, messages: usize) -> Option<u64> {
+        let backlog = self.backlog.as_mut()?;
+        if backlog.droppable_bytes < bytes || backlog.droppable_messages < messages {
+            return None;
+        }
+        let (mut freed, mut dropped) = (0, 0);
+        while freed < bytes || dropped < messages {
+            let is_droppable = |segment: &Segment| segment.is_droppable;
+            let found = match order {
+                Order::OldestFirst => backlog.segments.iter().position(is_droppable),
+                Order::NewestFirst => backlog.segments.iter().rposition(is_droppable),
+            };
+            let Some(segment) = found.and_then(|index| backlog.remove(index)) else { break };
+            (freed, dropped) = (freed + segment.data.len(), dropped + 1);
+        }
+        Some(dropped as u64)
     }
 
     /// Moves the newest range behind the backlog, because something that is not its continuation follows.
@@ -134,9 +197,7 @@ impl Output {
         let range = std::mem::take(&mut self.corked);
         let messages = std::mem::take(&mut self.corked_messages);
         let backlog = self.backlog.get_or_insert_default();
-        backlog.bytes += range.len();
-        backlog.messages += messages as usize;
-        backlog.segments.push_back(Segment { data: Data::Corked(range), messages });
+        backlog.push(Data::Corked(range), messages, false);
     }
 
     /// Writes what waits. When it returns, nothing here refers to the cork any more.
@@ -177,9 +238,7 @@ impl Output {
     pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
         self.seal();
         let backlog = self.backlog.get_or_insert_default();
-        backlog.bytes += bytes.len();
-        backlog.messages += 1;
-        backlog.segments.push_back(Segment { data: Data::Owned { bytes, written: 0 }, messages: 1 });
+        backlog.push(Data::Owned { bytes, written: 0 }, 1, false);
     }
 
     /// Takes leave of the cork without a write, because the socket is known to take nothing.
@@ -211,38 +270,72 @@ impl Output {
     /// Copies what still lies in the cork into memory of the connection's own, small neighbours together.
     fn keep(&mut self, cork: &[u8]) {
         let Some(backlog) = &mut self.backlog else { return };
-        let Some(first) = backlog.segments.iter().position(|segment| matches!(segment.data, Data::Corked(_))) else {
-            return;
-        };
-        let newer = backlog.segments.split_off(first);
-        for segment in newer {
-            let is_small = segment.data.as_slice(cork).len() < SHARED_FROM_BYTES;
-            match segment.data {
-                Data::Shared(_) if !is_small => backlog.segments.push_back(segment),
-                data => backlog.append(data.as_slice(cork), segment.messages),
+        let mut unkept = backlog.segments.iter().skip(backlog.kept);
+        if let Some(first) = unkept.position(|segment| matches!(segment.data, Data::Corked(_))) {
+            let newer = backlog.segments.split_off(backlog.kept + first);
+            for segment in newer {
+                let is_small = segment.data.len() < SHARED_FROM_BYTES && !segment.is_droppable;
+                match segment.data {
+                    Data::Shared { .. } if !is_small => {
+                        backlog.end_last();
+                        backlog.segments.push_back(segment);
+                    }
+                    data => backlog.append(data.as_slice(cork), segment.messages),
+                }
             }
         }
+        backlog.kept = backlog.segments.len();
     }
 }
 
 impl Backlog {
-    /// Copies `slice` behind what is owned already, or into a new segment; its size is counted already.
-    fn append(&mut self, slice: &[u8], messages: u32) {
-        if let Some(Segment { data: Data::Owned { bytes, .. }, messages: before }) = self.segments.back_mut()
-            && bytes.len() < OWNED_BYTES
-        {
-            bytes.extend_from_slice(slice);
-            *before += messages;
-        } else {
-            let data = Data::Owned { bytes: slice.to_vec(), written: 0 };
-            self.segments.push_back(Segment { data, messages });
+    fn push(&mut self, data: Data, messages: u32, is_droppable: bool) {
+        self.end_last();
+        self.bytes += data.len();
+        self.messages += messages as usize;
+        self.segments.push_back(Segment { data, messages, is_droppable });
+    }
+
+    /// What is not the last any more is filled no further.
+    fn end_last(&mut self) {
+        if let Some(Segment { data: Data::Owned { bytes, .. }, .. }) = self.segments.back_mut() {
+            bytes.shrink_to_fit();
         }
     }
 
+    /// Copies `slice` behind what is owned already, and what does not fit there into segments of its own; its size is
+    /// counted already. No segment has room for much more than is in it.
+    fn append(&mut self, slice: &[u8], messages: u32) {
+        let mut rest = slice;
+        if let Some(Segment { data: Data::Owned { bytes, .. }, messages: before, .. }) = self.segments.back_mut() {
+            let (fits, over) = slice.split_at(slice.len().min(OWNED_BYTES.saturating_sub(bytes.len())));
+            let needed = bytes.len() + fits.len();
+            if needed > bytes.capacity() {
+                bytes.reserve_exact(needed.max(OWNED_BYTES.min(2 * bytes.len())) - bytes.len());
+            }
+            bytes.extend_from_slice(fits);
+            rest = over;
+            if rest.is_empty() {
+                *before += messages;
+            }
+        }
+        let mut pieces = rest.chunks(OWNED_BYTES).peekable();
+        while let Some(piece) = pieces.next() {
+            let data = Data::Owned { bytes: piece.to_vec(), written: 0 };
+            let messages = if pieces.peek().is_none() { messages } else { 0 };
+            self.segments.push_back(Segment { data, messages, is_droppable: false });
+        }
+    }
+
+    /// What has begun to be written is not dropped any more.
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(segment) = self.segments.front_mut() {
-            let length = segment.data.as_slice_len();
+            let length = segment.data.len();
+            if written > 0 && std::mem::take(&mut segment.is_droppable) {
+                self.droppable_bytes -= length;
+                self.droppable_messages -= 1;
+            }
             if written < length {
                 segment.data.advance(written);
                 return;
@@ -250,17 +343,21 @@ impl Backlog {
             written -= length;
             self.messages -= segment.messages as usize;
             self.segments.pop_front();
+            self.kept = self.kept.saturating_sub(1);
         }
     }
-}
 
-impl Data {
-    fn as_slice_len(&self) -> usize {
-        match self {
-            Self::Corked(range) => range.len(),
-            Self::Shared(bytes) => bytes.len(),
-            Self::Owned { bytes, written } => bytes.len() - written,
+    /// Removes a segment of which nothing is written.
+    fn remove(&mut self, index: usize) -> Option<Segment> {
+        let segment = self.segments.remove(index)?;
+        self.kept -= usize::from(index < self.kept);
+        self.bytes -= segment.data.len();
+        self.messages -= segment.messages as usize;
+        if segment.is_droppable {
+            self.droppable_bytes -= segment.data.len();
+            self.droppable_messages -= 1;
         }
+        Some(segment)
     }
 }
 

@@ -51,7 +51,7 @@ impl Worker {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
-                Err(_) => return self.turn.lose(key),
+                Err(error) => return self.turn.lose_by(key, &error),
             }
         }
     }

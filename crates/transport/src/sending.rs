@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use wingbeat_websocket::deflate::Compression;
-use wingbeat_websocket::{CloseCode, Opcode, encode_server_frame, encode_server_header};
+use wingbeat_websocket::{Opcode, encode_server_frame, encode_server_header};
 
-use crate::connection::{Connection, Phase, Waiting};
+use crate::connection::{Connection, Waiting};
 use crate::error::SendError;
-use crate::handler::Cause;
 use crate::inbox::ConnectionId;
 use crate::message::{EncodedMessage, Message};
 use crate::output::{SHARED_FROM_BYTES, Written};
 use crate::pools::PoolId;
+use crate::pressure::WhenFull;
 use crate::turn::Turn;
 
 /// Where in the cork a frame lies that goes to many.
@@ -18,7 +18,8 @@ pub(crate) type Corked = Option<std::ops::Range<u32>>;
 
 impl Turn {
     pub(crate) fn send_command(&mut self, to: ConnectionId, message: &EncodedMessage, written: Option<Waiting>) {
-        let result = self.send_shared(to, message);
+        // Who waits until it is written wants it written.
+        let result = self.send_shared(to, message, written.is_none());
         let Some(written) = written else { return };
         match self.key_of(to) {
             Some(key) if result.is_ok() && !self.connections[key].has_room() => {
@@ -28,23 +29,41 @@ impl Turn {
         }
     }
 
-    fn send_shared(&mut self, id: ConnectionId, message: &EncodedMessage) -> Result<(), SendError> {
+    pub(crate) fn send_shared(
+        &mut self,
+        id: ConnectionId,
+        message: &EncodedMessage,
+        is_droppable: bool,
+    ) -> Result<(), SendError> {
         let key = self.key_of(id).ok_or(SendError::Closed)?;
-        self.send_encoded(key, message)
+        self.send_encoded(key, message, is_droppable)
     }
 
-    pub(crate) fn send_encoded(&mut self, key: usize, message: &EncodedMessage) -> Result<(), SendError> {
+    pub(crate) fn send_encoded(
+        &mut self,
+        key: usize,
+        message: &EncodedMessage,
+        is_droppable: bool,
+    ) -> Result<(), SendError> {
         self.relieve_cork();
         match self.connections[key].pool {
-            None => self.send_frame(key, message.as_frame(), &mut Corked::default()),
-            Some(pool) => self.send_deflated(key, pool, message),
+            None => self.send_frame(key, message.as_frame(), is_droppable, &mut Corked::default()),
+            Some(pool) => self.send_deflated(key, pool, message, is_droppable),
         }
     }
 
     /// Sends a frame that others may be sent, too: if it is small, `corked` says where in the cork it lies by then.
     #[inline]
-    pub(crate) fn send_frame(&mut self, key: usize, frame: &Bytes, corked: &mut Corked) -> Result<(), SendError> {
-        self.admit(key, frame.len())?;
+    pub(crate) fn send_frame(
+        &mut self,
+        key: usize,
+        frame: &Bytes,
+        is_droppable: bool,
+        corked: &mut Corked,
+    ) -> Result<(), SendError> {
+        if !self.has_room_for(key, frame.len())? && self.make_way(key, frame, is_droppable)? {
+            return Ok(());
+        }
         if frame.len() < SHARED_FROM_BYTES {
             let range = corked.get_or_insert_with(|| {
                 let start = self.cork.len() as u32;
@@ -53,7 +72,9 @@ impl Turn {
             });
             self.connections[key].output.push_corked(range.clone(), 1);
         } else {
-            self.connections[key].output.push_shared(frame.clone());
+            let connection = &mut self.connections[key];
+            let is_droppable = is_droppable && connection.options.when_full != WhenFull::Close;
+            connection.output.push_shared(frame.clone(), is_droppable);
         }
         self.touch(key);
         Ok(())
@@ -66,14 +87,16 @@ impl Turn {
         key: usize,
         pool: PoolId,
         message: &EncodedMessage,
+        is_droppable: bool,
     ) -> Result<(), SendError> {
         let bits = self.connections[key].protocol.send_window_bits();
         let bits = bits.filter(|_| self.connections[key].compression != Compression::Never);
         let deflated = bits.and_then(|bits| message.deflated(bits, self.pools.get(pool)));
         let Some(frame) = deflated else {
-            return self.send_frame(key, message.as_frame(), &mut Corked::default());
+            return self.send_frame(key, message.as_frame(), is_droppable, &mut Corked::default());
         };
-        self.send_frame(key, frame, &mut Corked::default())?;
+        // It refers to nothing that was sent before, and after it nothing refers to what is dropped with it.
+        self.send_frame(key, frame, is_droppable, &mut Corked::default())?;
         self.connections[key].protocol.reset_deflater();
         Ok(())
     }
@@ -136,33 +159,10 @@ impl Turn {
         match connection.output.write_through(&mut connection.stream, &frame, payload) {
             Ok(Written::All) => {}
             Ok(Written::Blocked) => connection.blocked = true,
-            Err(_) => self.mark_lost(key),
+            Err(error) => {
+                connection.blame(&error);
+                self.mark_lost(key);
+            }
         }
-    }
-
-    /// Whether `bytes` more may be sent to `key`; if its output is full, it is closed.
-    #[inline]
-    pub(crate) fn admit(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
-        let connection = &self.connections[key];
-        if connection.phase != Phase::Open {
-            return Err(SendError::Closed);
-        }
-        let is_full = connection.output.len() + bytes > connection.options.max_output_bytes
-            || connection.blocked && connection.output.messages() >= connection.options.max_output_messages;
-        if is_full { self.make_room(key, bytes) } else { Ok(()) }
-    }
-
-    /// One message is always admitted, however large, once nothing waits before it.
-    #[cold]
-    fn make_room(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
-        self.write(key);
-        let connection = &self.connections[key];
-        let fits = connection.output.len() + bytes <= connection.options.max_output_bytes
-            && connection.output.messages() < connection.options.max_output_messages;
-        if fits || connection.output.is_empty() {
-            return Ok(());
-        }
-        self.close_connection(key, Cause::SlowConsumer, CloseCode::TRY_AGAIN_LATER, "too slow");
-        Err(SendError::Full)
     }
 }

@@ -131,6 +131,12 @@ impl Server {
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let (listeners, local_addr) = listen(self.config.listen, self.config.threads.max(1))?;
+        if let Some(bytes) = self.config.send_buffer_bytes {
+            // What is accepted inherits it.
+            let limit = |listener| socket2::SockRef::from(listener).set_send_buffer_size(bytes);
+            let fail = |source| Error::Listen { address: local_addr, source };
+            listeners.iter().try_for_each(limit).map_err(fail)?;
+        }
         let (shared, receivers) = self.into_shared()?;
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);

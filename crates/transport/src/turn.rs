@@ -41,6 +41,8 @@ pub struct Turn {
     pub(crate) workers: Workers,
     pub(crate) id: WorkerId,
     pub(crate) pools: Pools,
+    /// Messages dropped so far.
+    pub(crate) dropped: u64,
     /// Tasks of loops that have not ended.
     pub(crate) tasks: usize,
     /// Commands that call handlers: they wait until the present callback has returned.
@@ -69,12 +71,14 @@ impl Turn {
         local.clone().downcast().unwrap_or_else(|_| unreachable!("entries are keyed by their type"))
     }
 
-    /// Sends to a connection of this worker; `false` if it is closed or gone, or does not read and was closed for it.
+    /// Sends to a connection of this worker; `false` if it is closed or gone, or does not read and was closed for it, or
+    /// the message was dropped for it, see [`WhenFull`](crate::WhenFull).
     pub fn send_to(&mut self, id: ConnectionId, message: &EncodedMessage) -> bool {
         self.send_many([id], message) == 1
     }
 
-    /// Sends to many connections of this worker, and says to how many. The frame is copied once for all of them; each
+    /// Sends to many connections of this worker, and says to how many: those that are gone or closed do not count, nor
+    /// those for which the message was dropped, see [`WhenFull`](crate::WhenFull). The frame is copied once for all of them; each
     /// gets one write at the end of the turn, whatever else it is sent until then. Those that have agreed on compression
     /// share a compressed frame in the same way.
     pub fn send_many(&mut self, ids: impl IntoIterator<Item = ConnectionId>, message: &EncodedMessage) -> usize {
@@ -85,8 +89,8 @@ impl Turn {
         for id in ids {
             let Some(key) = self.key_of(id) else { continue };
             let result = match self.connections[key].pool {
-                None => self.send_frame(key, message.as_frame(), &mut plain),
-                Some(pool) => self.send_deflated(key, pool, message),
+                None => self.send_frame(key, message.as_frame(), true, &mut plain),
+                Some(pool) => self.send_deflated(key, pool, message, true),
             };
             sent += usize::from(result.is_ok());
         }
@@ -125,6 +129,7 @@ impl Turn {
             workers,
             id,
             pools: Pools::default(),
+            dropped: 0,
             tasks: 0,
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
@@ -168,6 +173,11 @@ impl Turn {
         outcome.ok()
     }
 
+    /// Calls a handler after the present callback.
+    pub(crate) fn call_later(&mut self, command: Command) {
+        self.callbacks.push_back(command);
+    }
+
     /// Whether something was asked for that has not been carried out.
     #[inline]
     pub(crate) fn has_pending(&self) -> bool {
@@ -186,6 +196,7 @@ impl Turn {
             self.apply_commands();
             match self.callbacks.pop_front() {
                 Some(Command::Info { to, info }) => self.deliver_info(to, info),
+                Some(Command::Drained { to }) => self.deliver_drained(to),
                 Some(command) => self.apply(command),
                 None => break,
             }
@@ -221,9 +232,10 @@ impl Turn {
     pub(crate) fn apply(&mut self, command: Command) {
         match command {
             Command::Send { to, message, written } => self.send_command(to, &message, written),
+            Command::Reply { to, message } => drop(self.send_shared(to, &message, false)),
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
-            Command::Info { .. } => self.callbacks.push_back(command),
+            Command::Info { .. } | Command::Drained { .. } => self.callbacks.push_back(command),
             Command::Decide { .. }
             | Command::Adopt { .. }
             | Command::Wake { .. }

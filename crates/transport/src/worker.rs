@@ -291,7 +291,7 @@ impl Worker {
         }
         for key in self.keys() {
             match self.turn.connections[key].phase {
-                Phase::Open => self.turn.close_connection(key, Cause::Local, stopping.code, &stopping.reason),
+                Phase::Open => self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason),
                 Phase::Head => self.turn.lose(key),
                 Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
                 Phase::Closing | Phase::Lingering => {}
@@ -302,8 +302,10 @@ impl Worker {
 
     /// A connection that opened although the server is going down.
     pub(crate) fn close_if_stopping(&mut self, id: ConnectionId) {
-        if let Some(stopping) = &self.stopping {
-            self.turn.close(id, stopping.code, &stopping.reason);
+        if let Some(stopping) = &self.stopping
+            && let Some(key) = self.turn.key_of(id)
+        {
+            self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason);
         }
     }
 }

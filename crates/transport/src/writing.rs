@@ -30,13 +30,20 @@ impl Turn {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.blocked {
             connection.output.hold(&self.cork);
+            self.note_congestion(key);
             return;
         }
         if !connection.output.is_empty() || connection.stream.owes() {
             match connection.output.write(&mut connection.stream, &self.cork) {
                 Ok(Written::All) => {}
-                Ok(Written::Blocked) => connection.blocked = true,
-                Err(_) => self.mark_lost(key),
+                Ok(Written::Blocked) => {
+                    connection.blocked = true;
+                    self.note_congestion(key);
+                }
+                Err(error) => {
+                    connection.blame(&error);
+                    self.mark_lost(key);
+                }
             }
         }
         self.after_write(key);
@@ -48,6 +55,10 @@ impl Turn {
         if !connection.waiting.is_empty() && connection.has_room() {
             connection.settle_waiting(Ok(()));
         }
+        if connection.congested {
+            self.note_drain(key);
+        }
+        let connection = &mut self.connections[key];
         let is_written = connection.output.is_empty() && !connection.blocked;
         if connection.phase == Phase::Lingering && is_written && !connection.is_shut {
             connection.is_shut = connection.stream.shutdown_write();

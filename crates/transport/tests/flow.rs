@@ -249,7 +249,9 @@ fn the_end_of_a_peer_that_does_not_read_frees_everything() {
         } else {
             drop(peer);
         }
-        assert_eq!(events.until_closed().cause, Cause::Lost);
+        // What it left unread is a reset either way, seen by whoever looks first.
+        let closed = events.until_closed();
+        assert!(matches!(closed.cause, Cause::Lost | Cause::Io(_)), "{closed:?}");
         eventually("it is gone", || server.running().connections() == 0);
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use support::{
@@ -175,7 +176,8 @@ fn ws_c8_a_peer_that_vanishes_is_1006() {
         } else {
             drop(peer);
         }
-        check_closed(&events, 1006, "", Cause::Lost);
+        let cause = if is_reset { Cause::Io(ErrorKind::ConnectionReset) } else { Cause::Lost };
+        check_closed(&events, 1006, "", cause);
         eventually("it is gone", || server.running().connections() == 0);
     }
     let mut peer = server.open("/");

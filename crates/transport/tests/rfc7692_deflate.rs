@@ -150,7 +150,7 @@ fn ws_d18_a_bomb_ends_its_own_connection_with_1009() {
     peer.send_text(&"0".repeat(1 << 20));
     peer.expect_close(1009);
     let closed = events.closed();
-    assert_eq!((closed.code, closed.cause), (CloseCode::TOO_BIG, Cause::Protocol));
+    assert_eq!((closed.code, closed.cause), (CloseCode::TOO_BIG, Cause::TooBig));
     bystander.send_text(&long_text());
     assert_eq!(events.text(), long_text());
 }

@@ -25,7 +25,7 @@ fn c11_shutdown_closes_everyone_with_its_code_and_reason() {
     assert!(stopping.join().expect("no panic") < PATIENCE / 2, "it does not wait longer than it must");
     for _ in 0..20 {
         let closed = events.until_closed();
-        assert_eq!((closed.code, closed.cause), (CloseCode::SERVICE_RESTART, Cause::Local));
+        assert_eq!((closed.code, closed.cause), (CloseCode::SERVICE_RESTART, Cause::Shutdown));
     }
     assert!(TcpStream::connect(addr).is_err(), "nobody listens any more");
     drop(TcpListener::bind(addr).expect("the port is free"));
@@ -42,7 +42,7 @@ fn shutdown_ends_within_its_deadline_although_a_peer_is_silent() {
     assert!(took >= deadline && took < PATIENCE / 2, "{took:?}");
     peer.expect_close(1012);
     let closed = events.closed();
-    assert_eq!((closed.code, closed.cause), (CloseCode::SERVICE_RESTART, Cause::Local));
+    assert_eq!((closed.code, closed.cause), (CloseCode::SERVICE_RESTART, Cause::Shutdown));
     drop(TcpListener::bind(addr).expect("the port is free although the peer is still there"));
 }
 

@@ -360,5 +360,5 @@ fn the_handle_of_a_socket_serves_others() {
         drop(peer);
         support::wait_for(async { socket.closed().await.clone() })
     };
-    assert_eq!((lost.code, lost.cause), (CloseCode::ABNORMAL, Cause::Lost));
+    assert_eq!((lost.code, lost.cause), (CloseCode::ABNORMAL, Cause::Lost), "it hung up");
 }

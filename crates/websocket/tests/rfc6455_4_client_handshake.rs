@@ -143,7 +143,7 @@ fn ws_h8_extensions() {
 }
 
 #[test]
-fn ws_h9_headers_of_the_caller() {
+fn ws_h9_sec11_headers_of_the_caller() {
     let of = |name: &'static str| {
         let mut headers = HeaderMap::new();
         headers.append(name, HeaderValue::from_static("one"));
@@ -205,8 +205,9 @@ fn ws_r3_connection() {
     check_accepted("list", &["Connection"], &["connection: keep-alive, uPgRaDe"], None);
 }
 
+/// A 101 that answers another request than ours opens nothing (CVE-2026-43974 of Gun).
 #[test]
-fn ws_r4_accept() {
+fn ws_r4_sec32_accept() {
     let header = |value: &str| format!("sec-websocket-accept: {value}");
     let accept = "Sec-WebSocket-Accept";
     check_refused("missing", &[accept], &[], ResponseError::Accept);

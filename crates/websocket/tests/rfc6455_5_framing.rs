@@ -20,6 +20,8 @@ fn ws_f1_unmasked_frames_of_a_client() {
     check_error("control", Role::Server, b"\x89\x00", not_masked, 1002);
 }
 
+/// The check of Bandit for unmasked frames looked at another form of the header than came (GHSA-rhh8-5xw9-c3gm). Here it is
+/// made on the second byte, whatever form of length follows.
 #[test]
 fn ws_sec27_unmasked_frames_in_every_form_of_the_length() {
     for size in [5, 300, 70_000] {
@@ -223,6 +225,7 @@ fn ws_f14_control_frames() {
     assert_eq!(outcome_with("tiny", Role::Server, tiny, &masked(FIN | PING, &[3; 125])).received, [ping(&[3; 125])]);
 }
 
+/// Bandit took reserved bits of control frames as long as FIN was not set (its changelog, 651).
 #[test]
 fn ws_sec28_reserved_bits_of_control_frames_without_fin() {
     for opcode in [CLOSE, PING, PONG] {

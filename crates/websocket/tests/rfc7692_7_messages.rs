@@ -159,17 +159,21 @@ fn ws_d4_a_client_told_8_bits_does_not_compress() {
     assert_eq!(feed_with(&mut client, &mut pool, [to(CLIENT, FIN | RSV1 | TEXT, &HELLO)]).received, [text("Hello")]);
 }
 
+/// A kilobyte that inflates to a megabyte, and so on without end: Bandit inflated all of it before it looked
+/// (CVE-2026-39804), and undici did as a client (CVE-2026-1526, before 6.24 and 7.24). Here the limit runs along, on either side.
 #[test]
-fn ws_d18_a_bomb_is_refused_at_the_limit() {
+fn ws_d18_sec3_sec24_sec29_a_bomb_is_refused_at_the_limit() {
     let bomb = deflated(NO_TAKEOVER, &vec![0; 1 << 20]);
     assert!(bomb.len() < 1100, "{}", bomb.len());
     for (max_bytes, is_refused) in [(64 << 10, true), ((1 << 20) - 1, true), (1 << 20, false), ((1 << 20) + 1, false)] {
         let limits = Limits::DEFAULT.with_max_message_bytes(max_bytes);
-        let outcome = outcome_with(Role::Server, NO_TAKEOVER, limits, &masked(FIN | RSV1 | BINARY, &bomb));
         let error = ProtocolError::MessageTooBig { limit: max_bytes };
-        assert_eq!(outcome.error, is_refused.then_some(error));
-        assert_eq!(outcome.received.len(), usize::from(!is_refused));
         assert_eq!(error.close_code().value(), 1009);
+        for role in [Role::Server, CLIENT] {
+            let outcome = outcome_with(role, NO_TAKEOVER, limits, &to(role, FIN | RSV1 | BINARY, &bomb));
+            assert_eq!(outcome.error, is_refused.then_some(error));
+            assert_eq!(outcome.received.len(), usize::from(!is_refused));
+        }
     }
 }
 
@@ -415,6 +419,71 @@ fn f22_nothing_is_compressed_that_may_not_be_sent() {
     output.clear();
     let sent = server.send_binary_with(b"Hello", Compression::Always, &mut pool, &mut output);
     assert_eq!((sent, output.len(), pool.deflated_messages()), (Err(SendError::Closed), 0, 0));
+}
+
+/// websockets for Python (PR 407) and tornado (2391) inflated without a limit for years. The ways around a limit: many
+/// small fragments, the window of an earlier message, several blocks, and a message behind a good one.
+#[test]
+fn ws_sec35_bombs_in_every_disguise_meet_the_same_limit() {
+    let limits = Limits::DEFAULT.with_max_message_bytes(10_000);
+    let too_big = Some(ProtocolError::MessageTooBig { limit: 10_000 });
+    let bomb = deflated(NO_TAKEOVER, &vec![0; 1 << 20]);
+    let in_fragments = |size: usize| {
+        let mut frames: Vec<_> = bomb.chunks(size).map(|piece| masked(CONTINUATION, piece)).collect();
+        frames[0][0] = RSV1 | BINARY;
+        frames.last_mut().expect("some")[0] = FIN;
+        frames.concat()
+    };
+    let good = masked(FIN | RSV1 | TEXT, &HELLO);
+    // 5,000 zeros, and over and over the same from the window.
+    let mut pool = DeflatePool::new(TAKEOVER);
+    let (mut client, mut output) = (connection(CLIENT, TAKEOVER), Vec::new());
+    client.send_binary_with(&[0; 5000], Compression::Always, &mut pool, &mut output).unwrap();
+    client.send_binary_with(&[0; 20_000], Compression::Always, &mut pool, &mut output).unwrap();
+    let blocks = [&HELLO_FINAL[..7].repeat(3000)[..], &[0]].concat();
+    for (name, bytes, received) in [
+        ("fragments of one byte", in_fragments(1), 0),
+        ("fragments of 100 bytes", in_fragments(100), 0),
+        ("behind good ones", [good.repeat(100), in_fragments(1000)].concat(), 100),
+        ("out of the window", output, 1),
+        ("final blocks", masked(FIN | RSV1 | BINARY, &blocks), 0),
+        ("a stored block each", masked(FIN | RSV1 | BINARY, &[&HELLO_STORED[..10].repeat(900)[..], &[0]].concat()), 1),
+    ] {
+        let outcome = outcome_with(Role::Server, TAKEOVER, limits.with_max_fragments(10_000), &bytes);
+        let is_bomb = name != "a stored block each";
+        let expected = if is_bomb { too_big } else { None };
+        assert_eq!((outcome.received.len(), outcome.error), (received, expected), "{name}");
+    }
+}
+
+/// The decompressor that uWebSockets.js shared between connections had lost the window by the second message (issue
+/// 633). Here what a connection takes over is its own, however the contexts of the pool are lent, given back, or not
+/// there at all.
+#[test]
+fn ws_sec37_a_second_message_finds_its_window_however_contexts_are_lent() {
+    let mut pool = DeflatePool::new(TAKEOVER);
+    let mut servers: Vec<_> = (0..3).map(|_| connection(Role::Server, TAKEOVER)).collect();
+    for round in 0..6 {
+        for (index, server) in servers.iter_mut().enumerate() {
+            // "Hello" from the window from the second round on; between them another's, and one without takeover.
+            let payload = if round == 0 { &HELLO[..] } else { &HELLO_AGAIN };
+            let mut bytes = masked(FIN | RSV1 | TEXT, payload);
+            let mut output = Vec::new();
+            let received = match (round + index) % 3 {
+                0 => server.handle_input_with(&mut pool, &mut bytes, &mut output),
+                // A pool that has never seen it, and none at all.
+                1 => server.handle_input_with(&mut DeflatePool::new(TAKEOVER), &mut bytes, &mut output),
+                _ => server.handle_input(&mut bytes, &mut output),
+            };
+            assert_eq!(received.unwrap().1, Some(text("Hello")), "round {round}");
+            let other = masked(FIN | RSV1 | TEXT, &deflated(NO_TAKEOVER, wordy(500).as_bytes()));
+            let outcome = feed_with(&mut connection(Role::Server, NO_TAKEOVER), &mut pool, [&other]);
+            assert_eq!(outcome.received, [text(&wordy(500))]);
+        }
+        if round % 2 == 1 {
+            pool.release();
+        }
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl<C: Channel> Context<C> {
         let outgoing = Outgoing::Push { join_ref, topic, event, payload: &payload };
         if let Some(message) = encode(self.client.version, &outgoing) {
             // A connection that is gone, or too slow, ends this channel through `terminate`.
-            let _ = self.client.connection.send(message);
+            let _ = self.client.connection.reply(message);
         }
     }
 
@@ -162,7 +162,7 @@ impl SocketRef {
             payload: reply.payload.as_ref(),
         };
         if let Some(message) = encode(self.version, &outgoing) {
-            let _ = self.connection.send(message);
+            let _ = self.connection.reply(message);
         }
     }
 }

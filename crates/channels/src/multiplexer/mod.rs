@@ -135,7 +135,8 @@ impl<S: Socket> Handler for Multiplexer<S> {
 
     fn handle_close(&mut self, closed: Closed, cx: &mut transport::Context<'_>) {
         if let Phase::Open(desk) = &mut self.phase {
-            let is_draining = closed.cause == Cause::Local && closed.code == CloseCode::SERVICE_RESTART;
+            let is_draining =
+                matches!(closed.cause, Cause::Local | Cause::Shutdown) && closed.code == CloseCode::SERVICE_RESTART;
             desk.end(if is_draining { &Reason::Draining } else { &Reason::Closed }, cx);
         }
         self.phase = Phase::Deaf;

@@ -33,9 +33,13 @@ pub(crate) struct Logged {
 pub(crate) struct Log(Receiver<String>);
 
 impl Log {
+    pub(crate) fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).expect("a callback")
+    }
+
     #[track_caller]
     pub(crate) fn expect(&self, line: &str) {
-        assert_eq!(self.0.recv_timeout(PATIENCE).expect("a callback"), line);
+        assert_eq!(self.next(), line);
     }
 
     /// Whatever has been told and not been asked for.

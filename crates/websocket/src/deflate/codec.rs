@@ -166,7 +166,8 @@ fn reserve(output: &mut Vec<u8>, input_bytes: usize, max_bytes: usize) -> Result
         return Err(InflateError::TooBig);
     }
     let wanted = output.len().saturating_mul(2).max(input_bytes.saturating_mul(4)).max(MIN_ROOM_BYTES);
-    let capacity = wanted.min(max_bytes.saturating_add(1));
+    // While it grows, the old room and the new are both there. So the last step is never from more than a quarter.
+    let capacity = if wanted > max_bytes / 4 { max_bytes.saturating_add(1) } else { wanted };
     output.reserve_exact(capacity - output.len());
     Ok(())
 }

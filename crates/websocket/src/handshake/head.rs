@@ -47,6 +47,9 @@ impl Default for HeadLimits {
 
 const _: () = assert!(HeadLimits::DEFAULT.max_target_bytes < HeadLimits::DEFAULT.max_bytes);
 
+/// Blank lines that may come before a head, in bytes: two of them.
+const MAX_BLANK_BYTES: usize = 4;
+
 /// What came is not a head, or not within the limits. Answer [`status`](Self::status) and hang up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -102,6 +105,7 @@ pub fn may_complete_head(new_bytes: &[u8]) -> bool {
 ///
 /// The bytes cannot become a head, or not within `limits`; found as early as possible.
 pub fn parse_head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(Request<()>, usize)>, HeadError> {
+    check_blank(bytes)?;
     let mut lines = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
     let mut parsed = httparse::Request::new(&mut lines);
     let used = match parsed.parse(&bytes[..bytes.len().min(limits.max_bytes)])? {
@@ -121,6 +125,12 @@ pub fn parse_head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(Request<()
     Ok(Some((request, used)))
 }
 
+/// Blank lines before a head are ignored (RFC 9112 §2.2), but not for ever: each would cost a look at all before it.
+fn check_blank(bytes: &[u8]) -> Result<(), HeadError> {
+    let blank_bytes = bytes.iter().take(MAX_BLANK_BYTES + 1).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if blank_bytes > MAX_BLANK_BYTES { Err(HeadError::Malformed) } else { Ok(()) }
+}
+
 fn check_target(target_bytes: usize, limits: HeadLimits) -> Result<(), HeadError> {
     if target_bytes > limits.max_target_bytes { Err(HeadError::TargetTooLong) } else { Ok(()) }
 }
@@ -137,6 +147,7 @@ pub(super) fn parse_response_head(
     bytes: &[u8],
     limits: HeadLimits,
 ) -> Result<Option<(Response<()>, usize)>, HeadError> {
+    check_blank(bytes)?;
     let mut lines = alloc::vec![httparse::EMPTY_HEADER; limits.max_headers];
     let mut parsed = httparse::Response::new(&mut lines);
     let used = match parsed.parse(&bytes[..bytes.len().min(limits.max_bytes)])? {
