@@ -152,6 +152,7 @@ impl Turn {
 
     fn handle_deadline(&mut self, key: usize) {
         match self.connections[key].phase {
+            Phase::Preamble => self.lose(key),
             Phase::Head if self.connections[key].rest.is_empty() => self.lose(key),
             Phase::Head => self.refuse(key, 408, "the request head did not arrive in time"),
             Phase::Deciding => self.refuse(key, 503, "the request was not decided in time"),

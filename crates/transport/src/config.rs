@@ -4,17 +4,27 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::http2::Http2Config;
+use crate::listener::Listener;
 
 /// How a server listens. `Default` is chosen for a public server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where to listen. Default: `127.0.0.1:4000`. Port 0 lets the system choose.
+    /// Where to listen, unless there are [`listeners`](Self::listeners). Default: `127.0.0.1:4000`. Port 0 lets the
+    /// system choose.
     pub listen: SocketAddr,
+    /// Where to listen with settings of each address's own: TLS, Unix sockets, proxies; at most 64. Default: none, and
+    /// [`listen`](Self::listen) counts.
+    pub listeners: Vec<Listener>,
     /// Workers, each with a thread and a listener of its own. Default: one per core.
     pub threads: usize,
     /// Most connections at once, over all workers; further ones are answered 503. Default: 1,000,000.
     pub max_connections: usize,
+    /// Most connections from one address at once (IPv6: from one /64); further ones are answered 429, or closed where
+    /// there is TLS. Clients that a trusted proxy names are counted by the address it names. Default: `None`, no limit:
+    /// behind a proxy that is not named as such all clients have one address. A public server without a proxy does well
+    /// with some hundreds.
+    pub max_connections_per_address: Option<usize>,
     /// From the first byte we could read to the answer, an asynchronous `connect` included. Default: 10 s.
     pub handshake_timeout: Duration,
     /// Largest request head. Default: 16 KiB. Beyond it: 431.
@@ -36,8 +46,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
+            listeners: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 1_000_000,
+            max_connections_per_address: None,
             handshake_timeout: Duration::from_secs(10),
             max_head_bytes: 16 << 10,
             max_headers: 100,
@@ -56,6 +68,13 @@ impl Config {
         Self { listen, ..self }
     }
 
+    /// Adds an address to listen on; from now on [`listen`](Self::listen) does not count.
+    #[must_use]
+    pub fn with_listener(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
     /// Sets the number of workers; 0 counts as 1.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
@@ -66,6 +85,12 @@ impl Config {
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
+    }
+
+    /// Sets the number of connections of one address beyond which new ones are refused; `None` for no limit.
+    #[must_use]
+    pub fn with_max_connections_per_address(self, max_connections_per_address: Option<usize>) -> Self {
+        Self { max_connections_per_address, ..self }
     }
 
     /// Sets whether and how HTTP/2 is spoken.

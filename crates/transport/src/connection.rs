@@ -1,5 +1,6 @@
 //! One connection: a plain struct in its worker's slab. It owns no task, no timer and, while idle, no buffer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ pub(crate) const PAUSE_OUTPUT_BYTES: usize = 64 << 10;
 /// How far a connection has come. What its deadline means follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The PROXY header is being read that comes before everything else. Deadline: the handshake's.
+    Preamble,
     /// Its request head is being read. Deadline: the handshake's.
     Head,
     /// A task decides about its request. Deadline: the handshake's.
@@ -59,6 +62,8 @@ pub(crate) struct Connection {
     /// Ticks of silence allowed while open.
     pub(crate) idle_ticks: Tick,
     pub(crate) phase: Phase,
+    /// Which of the server's listeners it came by.
+    pub(crate) listener: u8,
     /// Which of the worker's pools compresses for us; `None` if compression was not agreed on.
     pub(crate) pool: Option<PoolId>,
     /// Whether it does so where nothing else is said about a message.
@@ -104,6 +109,7 @@ impl Connection {
             scheduled: NEVER,
             idle_ticks: NEVER,
             phase: Phase::Head,
+            listener: 0,
             pool: None,
             compression: Compression::Auto,
             closing: None,
@@ -124,7 +130,7 @@ impl Connection {
     #[inline]
     pub(crate) fn may_read(&self) -> bool {
         match self.phase {
-            Phase::Head | Phase::Lingering => true,
+            Phase::Preamble | Phase::Head | Phase::Lingering => true,
             Phase::Deciding => false,
             Phase::Open | Phase::Closing => self.listens(),
         }
@@ -150,6 +156,12 @@ impl Connection {
             self.rest.clear();
             self.rest.extend_from_slice(rest);
         }
+    }
+
+    /// The client, as far as is known: what a trusted proxy says, else the other end of the socket.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        let named = self.extra.as_ref().and_then(|extra| extra.peer_addr);
+        named.or_else(|| self.stream.peer_addr())
     }
 
     /// Whether what the peer was sent has left, or nearly.

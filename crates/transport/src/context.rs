@@ -36,10 +36,11 @@ impl Context<'_> {
         self.turn.workers.handle(self.id())
     }
 
-    /// The other end of the TCP connection, as the system tells it now.
+    /// The other end of the TCP connection, as the system tells it now, or where a trusted proxy says that the client
+    /// is; see [`Listener`](crate::Listener).
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.turn.connections[self.key].stream.peer_addr()
+        self.turn.connections[self.key].peer_addr()
     }
 
     /// Whether messages can be sent: the handshake is done and no Close is out.

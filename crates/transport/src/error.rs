@@ -16,6 +16,17 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The path of a Unix socket is taken, or not permitted.
+    #[error("cannot listen on {}: {source}", path.display())]
+    ListenUnix {
+        /// Where we wanted to listen.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More addresses to listen on than a server takes.
+    #[error("{0} listeners are too many, at most {max} are taken", max = crate::worker::MAX_LISTENERS)]
+    Listeners(usize),
     /// A worker's thread, runtime or readiness set could not be made.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),

@@ -1,6 +1,8 @@
 //! What only some connections have. It lies behind one pointer, made by whoever needs it first, and has timers of its
 //! own beside the connection's deadline; both share the connection's place in the wheel.
 
+use std::net::SocketAddr;
+
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::{Connection, Phase};
@@ -20,11 +22,17 @@ pub(crate) struct Extra {
     pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// Where a trusted proxy says that the client is.
+    pub(crate) peer_addr: Option<SocketAddr>,
 }
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.keep_alive.is_none() && self.message_by.is_none() && self.dropped == 0 && self.subprotocol.is_none()
+        self.keep_alive.is_none()
+            && self.message_by.is_none()
+            && self.dropped == 0
+            && self.subprotocol.is_none()
+            && self.peer_addr.is_none()
     }
 
     /// When to look at the timers next.

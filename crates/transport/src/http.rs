@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::http2::PREFACE;
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Upgrade};
-use crate::opening::{poll_answer, scheme};
+use crate::opening::poll_answer;
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
 use crate::stream::{AsyncStream, Stream};
@@ -56,13 +56,12 @@ pub(crate) struct Http<S> {
 
 impl<S> Http<S> {
     /// Serves `stream` until it ends, is upgraded, or the server stops.
-    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, seat: HttpSeat)
+    pub(crate) async fn serve<B>(self, stream: Stream, early: Bytes, source: Source, seat: HttpSeat)
     where
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let Ok(stream) = stream.into_async() else { return };
-        let source = Source { peer_addr: stream.peer_addr(), scheme: scheme(stream.is_encrypted()) };
         if early.starts_with(PREFACE) {
             return self.serve_http2(Rewound { early, stream }, source, seat).await;
         }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
         stream: Stream,
         early: Vec<u8>,
         upgrade: Upgrade,
+        /// The client, as the request had it.
+        peer_addr: Option<SocketAddr>,
         seat: Seat,
         served: Option<HttpSeat>,
     },

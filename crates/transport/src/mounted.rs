@@ -51,7 +51,7 @@ impl Server {
     pub fn into_service(self) -> Result<(Mounted, Running), Error> {
         let paths = self.paths();
         let (running, stopped) = self.start_workers()?;
-        let source = Source { peer_addr: None, scheme: Scheme::HTTP };
+        let source = Source { peer_addr: None, scheme: Scheme::HTTP, listener: None };
         let shared = running.shared.clone();
         Ok((Mounted { shared, paths, next: Arc::default(), stopped, source }, running))
     }

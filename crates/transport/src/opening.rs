@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
 use crate::turn::Turn;
+use crate::upgrade::Source;
 use crate::wheel::NEVER;
 use crate::worker::Worker;
 
@@ -53,7 +55,7 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 impl Worker {
     /// Takes the head of a request, if all of it is there, and says how many bytes it was.
     pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
-        if self.shared.config.http2.is_enabled {
+        if self.shared.speaks_http2(self.turn.connections[key].listener) {
             match input.strip_prefix(PREFACE) {
                 Some(_) => {
                     self.hand_over(key, input);
@@ -87,11 +89,11 @@ impl Worker {
             self.hand_over(key, input);
             return Some(input.len());
         };
-        let stream = &self.turn.connections[key].stream;
-        let request = Request {
+        let connection = &self.turn.connections[key];
+        let mut request = Request {
             head,
-            peer_addr: stream.peer_addr(),
-            scheme: scheme(stream.is_encrypted()),
+            peer_addr: connection.peer_addr(),
+            scheme: scheme(connection.stream.is_encrypted()),
             path_params,
             workers: self.turn.workers.clone(),
         };
@@ -99,6 +101,9 @@ impl Worker {
         connection.asks_for_head = request.head.method == http::Method::HEAD;
         // Until it is decided nothing else is taken: what comes early waits.
         connection.phase = Phase::Deciding;
+        if !self.believe_proxies(key, &mut request) {
+            return Some(used);
+        }
         self.handle_answer(key, ask(mount, request));
         Some(used)
     }
@@ -137,12 +142,22 @@ impl Worker {
     }
 
     /// A connection whose handshake hyper has done.
-    pub(crate) fn adopt(&mut self, stream: Stream, early: Vec<u8>, upgrade: Upgrade, seat: Seat) {
+    pub(crate) fn adopt(
+        &mut self,
+        stream: Stream,
+        early: Vec<u8>,
+        upgrade: Upgrade,
+        peer_addr: Option<SocketAddr>,
+        seat: Seat,
+    ) {
         let Some(key) = self.insert(stream, upgrade.options.clone(), seat) else { return };
         let connection = &mut self.turn.connections[key];
         connection.left_over = !early.is_empty();
         connection.rest = early;
         connection.readable = true;
+        if peer_addr.is_some() && peer_addr != connection.stream.peer_addr() {
+            connection.extra_mut().peer_addr = peer_addr;
+        }
         let id = self.turn.id_of(key);
         self.turn.begin(key, upgrade);
         self.close_if_stopping(id);
@@ -172,9 +187,14 @@ impl Worker {
             tracing::warn!(%error, "a connection could not be handed over");
             return;
         }
+        let source = Source {
+            peer_addr: connection.peer_addr(),
+            scheme: scheme(connection.stream.is_encrypted()),
+            listener: Some(connection.listener),
+        };
         self.http_connections += 1;
         let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());
-        (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), seat);
+        (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), source, seat);
     }
 }
 

@@ -96,6 +96,7 @@ impl Worker {
             let step = match connection.phase {
                 Phase::Lingering => return input.len(),
                 Phase::Deciding => None,
+                Phase::Preamble => self.handle_preamble(key, &input[used..]),
                 Phase::Head => self.handle_head(key, &input[used..]),
                 Phase::Open | Phase::Closing => self.turn.take_messages(key, &mut input[used..]),
             };

@@ -9,21 +9,38 @@ use wingbeat_websocket::CloseCode;
 
 use crate::inbox::{Command, Workers};
 use crate::server::Shared;
+use crate::tls::TlsError;
 
 /// A server at work. Dropping it does not stop it; [`shutdown`](Self::shutdown) does.
 #[derive(Debug)]
 pub struct Running {
-    pub(crate) local_addr: SocketAddr,
+    pub(crate) local_addrs: Vec<SocketAddr>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) all_done: mpsc::Receiver<()>,
 }
 
 impl Running {
-    /// Where it listens.
+    /// Where it listens: the first TCP address. A server on Unix sockets alone has none and says `0.0.0.0:0`.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.local_addrs.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The TCP addresses where it listens, in the order of [`Config::listeners`](crate::Config::listeners).
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Reads the certificates and keys of all listeners again, as far as they are from files. Connections that come
+    /// from now on get the new ones; the others live on as they are.
+    ///
+    /// # Errors
+    /// The first that cannot be used; it and what comes after it stay as they were.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        let mut configs = self.shared.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        configs.try_for_each(|tls| tls.reload().map(drop))
     }
 
     /// Its workers.

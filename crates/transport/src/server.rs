@@ -8,27 +8,36 @@ use tokio::sync::{mpsc, watch};
 use wingbeat_websocket::handshake::HeadLimits;
 
 use crate::accept::{Accept, Opening};
+use crate::binding::{Acceptor, bind};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Http, HttpService};
 use crate::inbox::{Inbox, InboxReceiver, WorkerId, Workers};
-use crate::listener::listen;
+use crate::listener::Listener;
 use crate::mount::{Mount, Request, Routes};
 use crate::options::SocketOptions;
 use crate::raw::RawMount;
 use crate::running::Running;
 use crate::seats::Seats;
 use crate::websocket::WebSocket;
-use crate::worker::{ServeHttp, Worker};
+use crate::worker::{MAX_LISTENERS, ServeHttp, Worker};
 
 /// What all workers of a server share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) default_options: Arc<SocketOptions>,
     pub(crate) routes: Routes,
     pub(crate) workers: Workers,
     pub(crate) seats: Seats,
+}
+
+impl Shared {
+    /// Whether HTTP/2 is spoken at one of the listeners.
+    pub(crate) fn speaks_http2(&self, listener: u8) -> bool {
+        self.config.http2.is_enabled && self.listeners[usize::from(listener)].http2
+    }
 }
 
 /// A server that is being put together.
@@ -130,34 +139,31 @@ impl Server {
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let (listeners, local_addr) = listen(self.config.listen, self.config.threads.max(1))?;
-        if let Some(bytes) = self.config.send_buffer_bytes {
-            // What is accepted inherits it.
-            let limit = |listener| socket2::SockRef::from(listener).set_send_buffer_size(bytes);
-            let fail = |source| Error::Listen { address: local_addr, source };
-            listeners.iter().try_for_each(limit).map_err(fail)?;
-        }
-        let (shared, receivers) = self.into_shared()?;
+        let listeners = match &self.config.listeners[..] {
+            [] => vec![self.config.listen.into()],
+            listeners => listeners.to_vec(),
+        };
+        let (acceptors, local_addrs) = bind_all(&self.config, &listeners)?;
+        let (shared, receivers) = self.into_shared(listeners)?;
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
-        for ((id, listener), receiver) in shared.workers.ids().zip(listeners).zip(receivers) {
+        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
             let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), Some(listener), receiver, serve_http, done.clone())?;
+            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
         }
-        Ok(Running { local_addr, shared, stop, all_done })
+        Ok(Running { local_addrs, shared, stop, all_done })
     }
 
-    /// Starts workers that have no listener: what they get they adopt.
+    /// Starts workers that do not listen: what they get they adopt.
     pub(crate) fn start_workers(self) -> Result<(Running, watch::Receiver<bool>), Error> {
-        let (shared, receivers) = self.into_shared()?;
+        let (shared, receivers) = self.into_shared(Vec::new())?;
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
         for (id, receiver) in shared.workers.ids().zip(receivers) {
             // Nothing that is adopted is ever handed to hyper.
-            spawn_worker(id, shared.clone(), None, receiver, Box::new(|_, _, _| {}), done.clone())?;
+            spawn_worker(id, shared.clone(), Vec::new(), receiver, Box::new(|_, _, _, _| {}), done.clone())?;
         }
-        let local_addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        Ok((Running { local_addr, shared, stop, all_done }, stopped))
+        Ok((Running { local_addrs: Vec::new(), shared, stop, all_done }, stopped))
     }
 
     /// The paths of all mounts.
@@ -165,7 +171,7 @@ impl Server {
         self.mounts.iter().map(|(path, _)| path.clone()).collect()
     }
 
-    fn into_shared(self) -> Result<(Arc<Shared>, Vec<InboxReceiver>), Error> {
+    fn into_shared(self, listeners: Vec<Listener>) -> Result<(Arc<Shared>, Vec<InboxReceiver>), Error> {
         let mut routes = Routes::default();
         for (path, mount) in self.mounts {
             routes.insert(&path, mount)?;
@@ -177,11 +183,28 @@ impl Server {
             default_options: Arc::default(),
             routes,
             workers: Workers::new(inboxes),
-            seats: Seats::new(config.max_connections),
+            seats: Seats::new(config.max_connections, config.max_connections_per_address),
+            listeners,
             config,
         };
         Ok((Arc::new(shared), receivers))
     }
+}
+
+/// For each worker its acceptors, in the order of the listeners; and the addresses of those that have one.
+fn bind_all(config: &Config, listeners: &[Listener]) -> Result<(Vec<Vec<Acceptor>>, Vec<SocketAddr>), Error> {
+    let workers = config.threads.max(1);
+    if listeners.len() > MAX_LISTENERS {
+        return Err(Error::Listeners(listeners.len()));
+    }
+    let mut by_worker: Vec<Vec<Acceptor>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut local_addrs = Vec::new();
+    for listener in listeners {
+        let (acceptors, local) = bind(&listener.place, workers, config.send_buffer_bytes)?;
+        local_addrs.extend(local);
+        by_worker.iter_mut().zip(acceptors).for_each(|(worker, acceptor)| worker.push(acceptor));
+    }
+    Ok((by_worker, local_addrs))
 }
 
 fn serve_http_with<S, B>(service: S, shared: Arc<Shared>, worker: WorkerId, stop: watch::Receiver<bool>) -> ServeHttp
@@ -189,9 +212,9 @@ where
     S: HttpService<B>,
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    Box::new(move |stream, early, seat| {
+    Box::new(move |stream, early, source, seat| {
         let http = Http { service: service.clone(), shared: shared.clone(), worker, stop: stop.clone() };
-        tokio::spawn(http.serve(stream, early, seat));
+        tokio::spawn(http.serve(stream, early, source, seat));
     })
 }
 
@@ -199,7 +222,7 @@ where
 fn spawn_worker(
     id: WorkerId,
     shared: Arc<Shared>,
-    listener: Option<std::net::TcpListener>,
+    acceptors: Vec<Acceptor>,
     receiver: InboxReceiver,
     serve_http: ServeHttp,
     done: mpsc::Sender<()>,
@@ -208,7 +231,7 @@ fn spawn_worker(
     let run = move || {
         let _done = done;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let worker = Worker::new(id, shared, listener, receiver, serve_http);
+        let worker = Worker::new(id, shared, acceptors, receiver, serve_http);
         match runtime.and_then(|runtime| Ok((runtime, worker?))) {
             Ok((runtime, worker)) => {
                 let _ = started.send(Ok(()));

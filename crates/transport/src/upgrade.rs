@@ -18,6 +18,7 @@ use crate::handshake::protocol;
 use crate::http::{HttpSeat, Rewound, Settled, settle};
 use crate::inbox::{Command, WorkerId};
 use crate::mount::{Mount, PathParams, Request, Upgrade};
+use crate::preamble::TOO_MANY_TEXT;
 use crate::seats::Seat;
 use crate::server::{Shared, refusal};
 use crate::stream::{Polled, Stream};
@@ -25,11 +26,13 @@ use crate::stream::{Polled, Stream};
 /// What an answer to a request consists of.
 pub(crate) type Response = http::Response<Full<Bytes>>;
 
-/// Where a request came from.
+/// Where a request came from, before any header field is believed.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) peer_addr: Option<SocketAddr>,
     pub(crate) scheme: Scheme,
+    /// Which of the server's listeners it came by, if it is one of ours.
+    pub(crate) listener: Option<u8>,
 }
 
 /// Where an accepted connection will live.
@@ -76,14 +79,24 @@ pub(crate) async fn answer<B>(
 ) -> Response {
     let upgrading = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    let Source { peer_addr, scheme } = source;
-    let asked = Request { head, peer_addr, scheme, path_params, workers: shared.workers.clone() };
+    let Source { peer_addr, scheme, listener } = source;
+    let mut asked = Request { head, peer_addr, scheme, path_params, workers: shared.workers.clone() };
+    if let Some(trust) = listener.and_then(|listener| shared.listeners[usize::from(listener)].trust.as_ref()) {
+        trust.apply(&mut asked.head, &mut asked.peer_addr, &mut asked.scheme);
+    }
+    let peer_addr = asked.peer_addr;
     let within = shared.config.handshake_timeout;
     match tokio::time::timeout(within, settle(crate::opening::ask(&mount, asked))).await {
         Err(_) => unavailable("the request was not decided in time"),
         Ok(Settled::Respond(response)) => response.map(Full::new),
         Ok(Settled::Upgrade(upgrade)) => {
-            let Some(place) = place() else { return unavailable("there is no room for another connection") };
+            let Some(mut place) = place() else { return unavailable("there is no room for another connection") };
+            if let Some(address) = peer_addr
+                && !listener.is_some_and(|listener| shared.listeners[usize::from(listener)].speaks_for_others(address))
+                && !shared.seats.assign(&mut place.seat, address.ip())
+            {
+                return refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TEXT).map(Full::new);
+            }
             let mut response = http::Response::new(Full::default());
             *response.status_mut() = upgrade.response.status();
             *response.headers_mut() = upgrade.response.headers().clone();
@@ -108,7 +121,7 @@ async fn move_in(
     let Ok(upgraded) = upgrading.await else { return };
     let Place { worker, seat, served, guard } = place;
     let Ok((stream, early)) = take_out(upgraded, peer_addr, guard) else { return };
-    let command = Command::Adopt { stream, early, upgrade, seat, served };
+    let command = Command::Adopt { stream, early, upgrade, peer_addr, seat, served };
     let _ = shared.workers.inbox(worker).post_always(command);
 }
 

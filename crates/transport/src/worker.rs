@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,18 +14,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mio::{Events, Interest, Token};
+use mio::{Events, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 use wingbeat_websocket::CloseCode;
 
+use crate::binding::Acceptor;
 use crate::connection::Phase;
 use crate::handler::Cause;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
 use crate::server::Shared;
-use crate::stream::Stream;
+use crate::stream::{Socket, Stream};
 use crate::turn::Turn;
+use crate::upgrade::Source;
 use crate::wheel::Wheel;
 
 /// Readiness taken at once.
@@ -42,10 +45,17 @@ const SLOW_BATCH: Duration = Duration::from_millis(100);
 /// After the system refused to accept (no descriptors left, say), how long to leave it alone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-const LISTENER: Token = Token(usize::MAX - 1);
+/// Addresses a server may listen on.
+pub(crate) const MAX_LISTENERS: usize = 64;
+/// Tokens from here on are those of the listeners, by their place among them.
+const FIRST_LISTENER: usize = usize::MAX - 1 - MAX_LISTENERS;
+
+fn is_listener(event: &mio::event::Event) -> bool {
+    event.token().0 >= FIRST_LISTENER
+}
 
 /// Serves what is no request for one of our mounts, with the bytes read so far.
-pub(crate) type ServeHttp = Box<dyn Fn(Stream, Bytes, HttpSeat) + Send>;
+pub(crate) type ServeHttp = Box<dyn Fn(Stream, Bytes, Source, HttpSeat) + Send>;
 
 pub(crate) struct Worker {
     pub(crate) turn: Turn,
@@ -54,7 +64,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) serve_http: ServeHttp,
     pub(crate) generation: u32,
-    listener: Option<mio::net::TcpListener>,
+    acceptors: Vec<Acceptor>,
     accept_at: Option<Instant>,
     inbox: Inbox,
     receiver: InboxReceiver,
@@ -83,14 +93,13 @@ impl Worker {
     pub(crate) fn new(
         id: WorkerId,
         shared: Arc<Shared>,
-        listener: Option<std::net::TcpListener>,
+        mut acceptors: Vec<Acceptor>,
         receiver: InboxReceiver,
         serve_http: ServeHttp,
     ) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
-        let mut listener = listener.map(mio::net::TcpListener::from_std);
-        if let Some(listener) = &mut listener {
-            poll.registry().register(listener, LISTENER, Interest::READABLE)?;
+        for (index, acceptor) in acceptors.iter_mut().enumerate() {
+            acceptor.register(poll.registry(), Token(FIRST_LISTENER + index))?;
         }
         Ok(Self {
             turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
@@ -101,7 +110,7 @@ impl Worker {
             shared,
             serve_http,
             generation: 0,
-            listener,
+            acceptors,
             accept_at: None,
             receiver,
             http_connections: 0,
@@ -200,11 +209,11 @@ impl Worker {
         if events.iter().count() < EVENTS_PER_BATCH {
             guard.clear_ready();
         }
-        for event in events.iter().filter(|event| event.token() != LISTENER) {
+        for event in events.iter().filter(|event| !is_listener(event)) {
             self.handle_event(event);
         }
         // Last, or a new connection might get the place of one that is gone, and with it what is said about that.
-        if events.iter().any(|event| event.token() == LISTENER) {
+        if events.iter().any(is_listener) {
             self.accept();
         }
         Ok(())
@@ -240,8 +249,8 @@ impl Worker {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Decide { to, answer } => self.decide(to, answer),
-            Command::Adopt { stream, early, upgrade, seat, served } => {
-                self.adopt(stream, early, upgrade, seat);
+            Command::Adopt { stream, early, upgrade, peer_addr, seat, served } => {
+                self.adopt(stream, early, upgrade, peer_addr, seat);
                 drop(served);
             }
             Command::Wake { to } => self.handle_wake(to),
@@ -254,10 +263,16 @@ impl Worker {
     }
 
     fn accept(&mut self) {
+        for index in 0..self.acceptors.len() {
+            self.accept_at_listener(index);
+        }
+    }
+
+    /// Takes who waits there, some at a time.
+    fn accept_at_listener(&mut self, index: usize) {
         for _ in 0..ACCEPTS_PER_BATCH {
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok((stream, _)) => self.admit(stream),
+            match self.acceptors[index].accept() {
+                Ok((socket, peer)) => self.admit(index as u8, socket, peer),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
@@ -270,15 +285,23 @@ impl Worker {
         self.accept_at = Some(Instant::now());
     }
 
-    fn admit(&mut self, mut stream: mio::net::TcpStream) {
-        let _ = stream.set_nodelay(true);
-        let Some(seat) = self.shared.seats.take() else {
-            // One small write to an empty socket buffer; who cannot take even that learns nothing.
-            let _ = stream.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    fn admit(&mut self, listener: u8, mut socket: Socket, peer: Option<SocketAddr>) {
+        let Some(mut seat) = self.shared.seats.take() else {
+            if self.shared.listeners[usize::from(listener)].tls.is_none() {
+                // One small write to an empty socket buffer; who cannot take even that learns nothing.
+                let _ =
+                    socket.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
             return;
         };
+        if !self.is_within_address_limit(listener, peer, &mut seat) {
+            return self.turn_away(listener, socket);
+        }
+        let Some((stream, phase)) = self.prepare(listener, socket, peer) else { return };
         let options = self.shared.default_options.clone();
-        if let Some(key) = self.insert(Stream::Tcp(stream), options, seat) {
+        if let Some(key) = self.insert(stream, options, seat) {
+            let connection = &mut self.turn.connections[key];
+            (connection.listener, connection.phase) = (listener, phase);
             let deadline = self.turn.wheel.deadline(self.turn.now, self.shared.config.handshake_timeout);
             self.turn.set_deadline(key, deadline);
         }
@@ -286,13 +309,13 @@ impl Worker {
 
     /// Accepts no more and closes what there is; at `by` the rest is dropped.
     fn stop(&mut self, stopping: Stopping) {
-        if let Some(mut listener) = self.listener.take() {
-            let _ = self.poll.registry().deregister(&mut listener);
+        for mut acceptor in self.acceptors.drain(..) {
+            let _ = acceptor.deregister(self.poll.registry());
         }
         for key in self.keys() {
             match self.turn.connections[key].phase {
                 Phase::Open => self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason),
-                Phase::Head => self.turn.lose(key),
+                Phase::Preamble | Phase::Head => self.turn.lose(key),
                 Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
                 Phase::Closing | Phase::Lingering => {}
             }

@@ -1,7 +1,6 @@
 //! A stream as tokio wants it, for the time that hyper serves it.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -38,19 +37,6 @@ impl AsyncStream {
             Self::Unix(stream) => Stream::Unix(mio::net::UnixStream::from_std(stream.into_std()?)),
             Self::Tls(stream) => Stream::Tls(stream.into_inner()),
         })
-    }
-
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) => None,
-            Self::Tls(stream) => stream.get_ref().peer_addr(),
-        }
-    }
-
-    /// Whether we speak TLS with the peer.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
     }
 }
 

@@ -15,7 +15,6 @@ use mio::{Interest, Registry, Token};
 
 pub(crate) use self::asynchronous::AsyncStream;
 pub(crate) use self::polled::Polled;
-#[allow(unused_imports, reason = "for the listeners to come")]
 pub(crate) use self::socket::Socket;
 pub(crate) use self::tls::TlsStream;
 use crate::inbox::{ConnectionId, Inbox};
@@ -131,6 +130,18 @@ impl Stream {
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.peer_addr(),
             Self::Polled(stream) => stream.peer_addr(),
+        }
+    }
+
+    /// The bytes that come before TLS are over, and `early` is what came behind them: `true` if it was taken, because it
+    /// belongs to a session that begins now.
+    pub(crate) fn end_preamble(&mut self, early: &[u8]) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) | Self::Polled(_) => false,
+            Self::Tls(stream) => {
+                stream.end_preamble(early);
+                true
+            }
         }
     }
 

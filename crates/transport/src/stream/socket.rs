@@ -9,7 +9,6 @@ use mio::{Interest, Registry, Token};
 
 /// A socket that never blocks.
 #[derive(Debug)]
-#[allow(dead_code, reason = "for the listeners to come")]
 pub(crate) enum Socket {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),

@@ -50,6 +50,8 @@ pub(crate) struct TlsStream {
     plain: Vec<u8>,
     /// Ciphertext that the socket did not take.
     unsent: Vec<u8>,
+    /// The session has not begun.
+    is_raw: bool,
     /// `incoming` may hold whole records.
     is_behind: bool,
     /// The last read of the socket was a short one.
@@ -63,12 +65,12 @@ pub(crate) struct TlsStream {
 }
 
 impl TlsStream {
-    /// Begins a session; its handshake happens as part of reading.
+    /// Begins a session; its handshake happens as part of reading. Where there is a preamble, what is read and written
+    /// is raw until [`end_preamble`](Self::end_preamble).
     ///
     /// # Errors
     /// The configuration cannot be used; the system has no randomness.
-    #[allow(dead_code, reason = "for the listeners to come")]
-    pub(crate) fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(crate) fn accept(socket: Socket, config: Arc<ServerConfig>, has_preamble: bool) -> io::Result<Self> {
         let session = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
         Ok(Self {
             socket,
@@ -76,6 +78,7 @@ impl TlsStream {
             incoming: Vec::new(),
             plain: Vec::new(),
             unsent: Vec::new(),
+            is_raw: has_preamble,
             is_behind: false,
             is_empty: false,
             is_closed: false,
@@ -92,12 +95,6 @@ impl TlsStream {
         self.socket.peer_addr()
     }
 
-    #[allow(dead_code, reason = "for the listeners to come")]
-    /// The protocol agreed on by ALPN, once the handshake is done.
-    pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        self.session.alpn_protocol()
-    }
-
     /// Reads plaintext. `Ok(0)` is the peer's close_notify.
     ///
     /// # Errors
@@ -107,7 +104,19 @@ impl TlsStream {
         SCRATCH.with_borrow_mut(|scratch| self.read_with(buffer, &mut scratch.incoming))
     }
 
+    /// The session begins with `early`, which was read before.
+    pub(crate) fn end_preamble(&mut self, early: &[u8]) {
+        self.is_raw = false;
+        self.incoming = early.to_vec();
+        self.is_behind = !early.is_empty();
+    }
+
     fn read_with(&mut self, buffer: &mut [u8], incoming: &mut [u8]) -> io::Result<usize> {
+        if self.is_raw {
+            let count = self.socket.read(buffer)?;
+            self.is_empty = count < buffer.len();
+            return Ok(count);
+        }
         loop {
             if !self.plain.is_empty() {
                 let count = self.plain.len().min(buffer.len());
@@ -334,6 +343,9 @@ impl TlsStream {
     ) -> io::Result<Option<R>> {
         if self.is_failed {
             return Err(ErrorKind::BrokenPipe.into());
+        }
+        if self.is_raw {
+            return Ok(None);
         }
         let mut incoming = std::mem::take(&mut self.incoming);
         let mut plain = std::mem::take(&mut self.plain);

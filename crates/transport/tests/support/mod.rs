@@ -253,8 +253,8 @@ impl Response {
 }
 
 /// The other side of a connection. By itself it answers Pings and Closes when it receives.
-pub(crate) struct Peer {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Peer<S = TcpStream> {
+    pub(crate) stream: S,
     protocol: Connection,
     pool: DeflatePool,
     input: Vec<u8>,
@@ -268,16 +268,7 @@ impl Peer {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
-        let limits = Limits::DEFAULT.with_max_frame_bytes(1 << 30).with_max_message_bytes(1 << 30);
-        let protocol = Connection::new(Role::Client { mask_key: || KEY }, limits);
-        Self {
-            stream,
-            protocol,
-            pool: DeflatePool::default(),
-            input: Vec::new(),
-            received: VecDeque::new(),
-            is_polite: true,
-        }
+        Self::over(stream)
     }
 
     pub(crate) fn open(addr: SocketAddr, path: &str) -> Self {
@@ -313,6 +304,33 @@ impl Peer {
                 Some((Answer::Refused(refused), _)) => panic!("refused: {refused:?}"),
                 None => {}
             }
+        }
+    }
+
+    /// FIN: nothing more is sent.
+    pub(crate) fn hang_up(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("connected");
+    }
+
+    /// RST: gone at once.
+    pub(crate) fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("an option");
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
+    /// A peer on any stream that blocks.
+    pub(crate) fn over(stream: S) -> Self {
+        let limits = Limits::DEFAULT.with_max_frame_bytes(1 << 30).with_max_message_bytes(1 << 30);
+        let protocol = Connection::new(Role::Client { mask_key: || KEY }, limits);
+        Self {
+            stream,
+            protocol,
+            pool: DeflatePool::default(),
+            input: Vec::new(),
+            received: VecDeque::new(),
+            is_polite: true,
         }
     }
 
@@ -378,17 +396,6 @@ impl Peer {
         let code = CloseCode::new(code).expect("a code that may travel");
         self.protocol.close(Some(CloseFrame::new(code, reason)), &mut output);
         self.write(&output);
-    }
-
-    /// FIN: nothing more is sent.
-    pub(crate) fn hang_up(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("connected");
-    }
-
-    /// RST: gone at once.
-    pub(crate) fn reset(self) {
-        let socket = socket2::SockRef::from(&self.stream);
-        socket.set_linger(Some(Duration::ZERO)).expect("an option");
     }
 
     /// Reads once; whether anything came.

@@ -32,7 +32,7 @@ fn begin() -> (TlsStream, Client) {
     let (ours, theirs) = mio::net::UnixStream::pair().expect("a pair");
     let name = ServerName::try_from("localhost").expect("a name");
     let session = ClientConnection::new(client, name).expect("a session");
-    let stream = TlsStream::accept(Socket::Unix(ours), server).expect("a session");
+    let stream = TlsStream::accept(Socket::Unix(ours), server, false).expect("a session");
     (stream, Client { session, socket: theirs, received: Vec::new() })
 }
 
