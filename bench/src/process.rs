@@ -4,8 +4,11 @@ use std::fs;
 use std::io::{self, Error};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getrlimit, pidfd_getfd, pidfd_open, setrlimit,
+};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use socket2::SockRef;
 
 /// What the threads of a process have had of the cores so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,31 @@ pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     let line = file.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.map(|kib| kib * 1024).ok_or_else(|| Error::other(format!("/proc/{pid} tells no resident memory")))
+}
+
+/// The most resident memory that `pid` has had.
+pub fn peak_bytes(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| Error::other(format!("/proc/{pid} tells no peak of its memory")))
+}
+
+/// Gives the connections that `pid` accepts from now on send buffers of so many bytes in the kernel, whatever server it
+/// is: they inherit them from its listeners.
+pub fn narrow_listeners(pid: u32, send_bytes: usize) -> io::Result<()> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    let process = pidfd_open(process, PidfdFlags::empty())?;
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that is gone meanwhile was no listener.
+        let Ok(file) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
+        let socket = SockRef::from(&file);
+        if socket.is_listener().unwrap_or(false) {
+            socket.set_send_buffer_size(send_bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Raises the soft limit of open files to the hard one and returns it.

@@ -29,6 +29,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no warning, all targets, all features", run: clippy },
     Step { name: "features", about: "builds without default features", run: no_features },
     Step { name: "doc", about: "the documentation builds without a warning", run: documentation },
+    Step { name: "package", about: "every crate can be packaged, with what it needs and no more", run: packages },
     Step { name: "test", about: "unit and integration tests, the layering among them", run: tests },
     Step { name: "doctest", about: "the examples in the documentation", run: doc_tests },
     Step {
@@ -82,6 +83,12 @@ fn no_features(workspace: &Workspace) -> Result<Tally, Failure> {
 fn documentation(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut doc = workspace.cargo(["doc", "--workspace", "--lib", "--no-deps", "--all-features", "--locked"]);
     workspace.run(doc.env("RUSTDOCFLAGS", "-D warnings")).map(|_| Tally::PASSED)
+}
+
+/// Without building what was packaged: that takes minutes, and tells the same as building it here, but for a file that
+/// was left out.
+fn packages(workspace: &Workspace) -> Result<Tally, Failure> {
+    check(workspace, &["package", "--workspace", "--locked", "--allow-dirty", "--no-verify"])
 }
 
 /// By nextest where it is installed, else by cargo itself.

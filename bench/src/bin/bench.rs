@@ -32,6 +32,9 @@ struct Arguments {
     /// Threads of each server.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
+    /// Messages published to readers that do not read. Default: 10,000.
+    #[arg(long)]
+    messages: Option<u64>,
     /// The other crates play in every cell. Default: in those that are named for it.
     #[arg(long)]
     peers: bool,
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
             _ => Format::Table,
         },
         threads: usize::from(arguments.threads),
+        messages: arguments.messages,
         peers: match (arguments.peers, arguments.no_peers) {
             (true, _) => Peers::Everywhere,
             (_, true) => Peers::Nowhere,

@@ -1,4 +1,5 @@
-//! Raw echo on the fast lane: `/` and `/echo` send back what comes; what comes in on `/pub` goes to everyone on `/sub`.
+//! Raw echo on the fast lane: `/` and `/echo` send back what comes; what comes in on `/pub` goes to everyone on `/sub`
+//! and, as far as they read, on `/slow`.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -8,9 +9,10 @@ use std::rc::Rc;
 
 use clap::{Parser, ValueEnum};
 use slab::Slab;
+use wingbeat_bench::suite::SLOW_LIMIT_BYTES;
 use wingbeat_transport::{
     CheckOrigin, Closed, Config, ConnectionId, Context, EncodedMessage, Handler, Message, Server, SocketOptions, Turn,
-    WebSocket, WorkerId, not_found,
+    WebSocket, WhenFull, WorkerId, not_found,
 };
 use wingbeat_websocket::Limits;
 
@@ -88,6 +90,16 @@ impl Handler for Subscriber {
     }
 }
 
+/// One on `/dropped`: says how many messages its worker has dropped for readers that do not read.
+struct Counter;
+
+impl Handler for Counter {
+    fn handle_message(&mut self, _: Message<'_>, cx: &mut Context<'_>) {
+        let dropped = cx.turn().dropped_messages().to_string();
+        let _ = cx.send(Message::Text(&dropped));
+    }
+}
+
 /// One on `/pub`.
 struct Publisher;
 
@@ -129,6 +141,8 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .with_idle_timeout(None)
         .with_max_output(max_output_bytes, max_output_messages)
         .with_check_origin(CheckOrigin::Any);
+    let slow =
+        options.clone().with_max_output(SLOW_LIMIT_BYTES, max_output_messages).with_when_full(WhenFull::DropOldest);
     let mut server = Server::new(config);
     for path in ["/", "/echo"] {
         server = match arguments.lane {
@@ -138,6 +152,8 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     let mut running = server
         .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
+        .handler("/slow", slow, |_| Ok(Subscriber::default()))
+        .handler("/dropped", options.clone(), |_| Ok(Counter))
         .handler("/pub", options, |_| Ok(Publisher))
         .start(not_found())?;
     println!("listening on {}", running.local_addr());

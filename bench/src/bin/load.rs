@@ -15,6 +15,7 @@ use wingbeat_bench::load::fanout::FanoutLoad;
 use wingbeat_bench::load::idle::IdleLoad;
 use wingbeat_bench::load::payload::Payload;
 use wingbeat_bench::load::report::Report;
+use wingbeat_bench::load::slow::SlowLoad;
 use wingbeat_bench::load::storm::StormLoad;
 use wingbeat_bench::load::target::Target;
 use wingbeat_bench::load::windows::Pace;
@@ -88,6 +89,24 @@ enum Mode {
         /// Without the one echo that each connection otherwise gets.
         #[arg(long)]
         silent: bool,
+    },
+    /// Readers on `/slow` that do not read while everyone is sent to.
+    Slow {
+        /// Payload bytes.
+        #[arg(long, default_value_t = 16_384)]
+        size: usize,
+        /// Subscribers that read.
+        #[arg(long, default_value_t = 100)]
+        healthy: usize,
+        /// Subscribers that do not.
+        #[arg(long, default_value_t = 500)]
+        stuck: usize,
+        /// Messages published.
+        #[arg(long, default_value_t = 10_000)]
+        messages: u64,
+        /// Bytes of the kernel's buffers of those who do not.
+        #[arg(long, default_value_t = 65_536)]
+        buffer_bytes: usize,
     },
     /// Pushes to a channel of the reference app that are replied to.
     ChanEcho {
@@ -196,6 +215,9 @@ fn measure(arguments: Arguments) -> Result<String, Box<dyn Error>> {
             let (from, to) = two(&connections)?;
             told(ChannelIdleLoad { path, from, to, is_pushed: pushed }.run(&target)?)?
         }
+        Mode::Slow { size, healthy, stuck, messages, buffer_bytes } => {
+            told(SlowLoad { healthy, stuck, size, messages, buffer_bytes }.run(&target)?)?
+        }
         mode => told(run(mode, &target)?)?,
     };
     Ok(if arguments.json { json } else { sentence })
@@ -221,7 +243,7 @@ fn run(mode: Mode, target: &Target) -> io::Result<Report> {
         Mode::JoinStorm { path, connections, in_flight, unchecked } => {
             StormLoad { path, connections, in_flight, is_checked: !unchecked }.run(target)
         }
-        Mode::Idle { .. } | Mode::ChanIdle { .. } => Err(io::Error::other("memory is not a load")),
+        Mode::Idle { .. } | Mode::ChanIdle { .. } | Mode::Slow { .. } => Err(io::Error::other("memory is not a load")),
     }
 }
 

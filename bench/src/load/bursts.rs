@@ -16,6 +16,15 @@ const WARM_UP: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_EVENTS: usize = 1024;
 
+/// How long it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Extent {
+    /// A time, after a short one that is not measured.
+    Time(Duration),
+    /// So many bursts, all of them measured.
+    Bursts(u64),
+}
+
 /// Who sends what to whom.
 pub(super) struct Bursts {
     /// All connections. Those that receive come first.
@@ -33,9 +42,9 @@ pub(super) struct Bursts {
 }
 
 impl Bursts {
-    /// Runs for `duration` and hands the connections back, with nothing in flight. The report counts deliveries; its
+    /// Runs and hands the connections back, with nothing in flight. The report counts deliveries; its
     /// latency is that of the last receipt of each burst.
-    pub(super) fn run(self, target: &Target, duration: Duration) -> io::Result<(Report, Vec<net::TcpStream>)> {
+    pub(super) fn run(self, target: &Target, extent: Extent) -> io::Result<(Report, Vec<net::TcpStream>)> {
         let poll = Poll::new()?;
         let mut flows = Vec::with_capacity(self.streams.len());
         for (index, stream) in self.streams.into_iter().enumerate() {
@@ -53,7 +62,7 @@ impl Bursts {
             delivered: 0,
             latency: histogram(),
         };
-        let report = run.measure(duration, target)?;
+        let report = run.measure(extent, target)?;
         let registry = run.poll.registry();
         let streams: io::Result<_> = run.flows.into_iter().map(|flow| flow.into_stream(registry)).collect();
         Ok((report, streams?))
@@ -74,17 +83,24 @@ struct Run {
 }
 
 impl Run {
-    fn measure(&mut self, duration: Duration, target: &Target) -> io::Result<Report> {
+    fn measure(&mut self, extent: Extent, target: &Target) -> io::Result<Report> {
         let mut events = Events::with_capacity(MAX_EVENTS);
-        let warm = Instant::now() + WARM_UP;
-        while Instant::now() < warm {
-            self.burst(&mut events)?;
+        if let Extent::Time(_) = extent {
+            let warm = Instant::now() + WARM_UP;
+            while Instant::now() < warm {
+                self.burst(&mut events)?;
+            }
+            self.latency.clear();
         }
-        self.latency.clear();
         let meter = Meter::start(target.pid, self.delivered)?;
-        let end = meter.since() + duration;
-        while Instant::now() < end {
-            self.burst(&mut events)?;
+        match extent {
+            Extent::Bursts(count) => (0..count).try_for_each(|_| self.burst(&mut events))?,
+            Extent::Time(duration) => {
+                let end = meter.since() + duration;
+                while Instant::now() < end {
+                    self.burst(&mut events)?;
+                }
+            }
         }
         meter.stop(self.delivered, &self.latency)
     }

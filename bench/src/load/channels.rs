@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::bursts::Bursts;
+use super::bursts::{Bursts, Extent};
 use super::flow::FrameRow;
 use super::idle::{Slope, slope};
 use super::phoenix::{Answer, ask, join, own_topic, payload, push_frame};
@@ -103,7 +103,7 @@ impl ChannelFanoutLoad {
             window: self.window,
             delivery_len,
         };
-        let (report, mut streams) = bursts.run(target, self.duration)?;
+        let (report, mut streams) = bursts.run(target, Extent::Time(self.duration))?;
         check_fanout(&mut streams, &frame, &payload)?;
         Ok(report)
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net;
 use std::time::Duration;
 
-use super::bursts::Bursts;
+use super::bursts::{Bursts, Extent};
 use super::flow::expect;
 use super::payload::Payload;
 use super::report::Report;
@@ -46,14 +46,14 @@ impl FanoutLoad {
             window: self.window,
             delivery_len: delivery.len(),
         };
-        let (report, mut streams) = bursts.run(target, self.duration)?;
+        let (report, mut streams) = bursts.run(target, Extent::Time(self.duration))?;
         check(&mut streams, &frame, &delivery)?;
         Ok(report)
     }
 }
 
 /// One message from the last to all others, compared byte by byte.
-fn check(streams: &mut [net::TcpStream], frame: &[u8], delivery: &[u8]) -> io::Result<()> {
+pub(super) fn check(streams: &mut [net::TcpStream], frame: &[u8], delivery: &[u8]) -> io::Result<()> {
     let Some((publisher, subscribers)) = streams.split_last_mut() else { return Ok(()) };
     let mut received = Vec::new();
     publisher.write_all(frame)?;

@@ -79,6 +79,11 @@ impl Flow {
         Ok(whole)
     }
 
+    /// Nothing has been received of a frame that is not whole.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.begun == 0
+    }
+
     /// Sends `count` frames more, now or as soon as the kernel takes them.
     pub(super) fn send(&mut self, row: &FrameRow, count: usize) -> io::Result<()> {
         self.owed += count * row.frame_len;

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod idle;
 pub mod payload;
 pub mod report;
+pub mod slow;
 pub mod storm;
 pub mod target;
 pub mod windows;

@@ -35,13 +35,31 @@ impl Target {
 
     /// As [`open`](Self::open), where `already` connections are open: the source address changes before ports run out.
     pub fn open_from(&self, path: &str, already: usize, count: usize) -> io::Result<Vec<TcpStream>> {
+        self.open_by(path, count, |index| self.connect(already + index))
+    }
+
+    /// As [`open`](Self::open), with receive buffers of so many bytes in the kernel.
+    pub fn open_narrow(&self, path: &str, count: usize, receive_bytes: usize) -> io::Result<Vec<TcpStream>> {
+        self.open_by(path, count, |index| {
+            let socket = self.socket(index)?;
+            socket.set_recv_buffer_size(receive_bytes)?;
+            self.connect_by(socket)
+        })
+    }
+
+    fn open_by(
+        &self,
+        path: &str,
+        count: usize,
+        connect: impl Fn(usize) -> io::Result<TcpStream>,
+    ) -> io::Result<Vec<TcpStream>> {
         let request = self.request(path);
         let mut streams = Vec::with_capacity(count);
         while streams.len() < count {
             let batch = BATCH.min(count - streams.len());
             let first = streams.len();
             for index in first..first + batch {
-                let mut stream = self.connect(already + index)?;
+                let mut stream = connect(index)?;
                 stream.write_all(request.as_bytes())?;
                 streams.push(stream);
             }
@@ -54,12 +72,20 @@ impl Target {
 
     /// A plain TCP connection, the `index`th of this process.
     pub fn connect(&self, index: usize) -> io::Result<TcpStream> {
+        self.connect_by(self.socket(index)?)
+    }
+
+    fn socket(&self, index: usize) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         let source = index / CONNECTIONS_PER_SOURCE;
         if source > 0 && self.address.ip().is_loopback() && self.address.is_ipv4() {
             let host = u8::try_from(source + 1).map_err(|_| Error::other("no source address left"))?;
             socket.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0).into())?;
         }
+        Ok(socket)
+    }
+
+    fn connect_by(&self, socket: Socket) -> io::Result<TcpStream> {
         socket.connect(&self.address.into())?;
         socket.set_tcp_nodelay(true)?;
         socket.set_linger(Some(Duration::ZERO))?;

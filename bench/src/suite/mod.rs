@@ -8,6 +8,7 @@ mod markdown;
 mod programs;
 mod raw;
 mod server;
+mod slow;
 mod table;
 mod verdict;
 
@@ -21,6 +22,7 @@ use contest::Contest;
 use server::Placement;
 
 pub use cells::Peers;
+pub use slow::LIMIT_BYTES as SLOW_LIMIT_BYTES;
 
 use crate::process::raise_open_files;
 
@@ -33,6 +35,8 @@ pub enum Name {
     Fanout,
     /// Memory of a connection that does nothing.
     Idle,
+    /// Readers that do not read, and those who do beside them.
+    Slow,
     /// Pushes that are replied to, and broadcasts, against raw frames of the floor.
     Channels,
     /// Memory of a connection with one joined channel.
@@ -44,7 +48,8 @@ pub enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 6] = [Self::Echo, Self::Fanout, Self::Idle, Self::Channels, Self::ChannelIdle, Self::JoinStorm];
+    const ALL: [Self; 7] =
+        [Self::Echo, Self::Fanout, Self::Idle, Self::Slow, Self::Channels, Self::ChannelIdle, Self::JoinStorm];
 }
 
 /// How the outcome is told.
@@ -80,6 +85,8 @@ pub struct Suite {
     pub format: Format,
     /// Threads of each server.
     pub threads: usize,
+    /// Messages published to readers that do not read. Default: 10,000.
+    pub messages: Option<u64>,
     /// Where the other crates play.
     pub peers: Peers,
     /// The reference app, if it shall not be built.
@@ -104,6 +111,10 @@ impl Suite {
         }
         let mut is_good = true;
         for &name in names {
+            if name == Name::Slow {
+                // Who counts the drops is one worker.
+                slow::run(self, placement.with_one_thread())?;
+            }
             if let Some(contest) = self.contest(name)? {
                 is_good &= contest.run(self, placement)?;
             }
@@ -123,7 +134,7 @@ impl Suite {
             Name::Channels => Contest::channels("channels", self, cells::channels(self.duration))?,
             Name::ChannelIdle => Contest::channels("channel-idle", self, cells::channel_idle())?.with_fresh_servers(),
             Name::JoinStorm => Contest::channels("join-storm", self, cells::join_storm())?.with_fresh_servers(),
-            Name::All => return Ok(None),
+            Name::Slow | Name::All => return Ok(None),
         }))
     }
 }

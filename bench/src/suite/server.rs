@@ -27,6 +27,11 @@ impl Placement {
         Ok(Self { threads, generator: threads.min(cores - 1) })
     }
 
+    /// The same for servers of one thread.
+    pub(super) fn with_one_thread(self) -> Self {
+        Self { threads: 1, ..self }
+    }
+
     /// Keeps this thread on the generator's core.
     pub(super) fn keep_generator(self) -> io::Result<()> {
         pin(&[self.generator])

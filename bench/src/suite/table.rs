@@ -38,6 +38,11 @@ impl Table {
         Self { bench, format }
     }
 
+    /// Without a head.
+    pub(super) fn quiet(bench: &'static str, format: Format) -> Self {
+        Self { bench, format }
+    }
+
     pub(super) fn push(&self, played: &Played) {
         for (index, row) in played.rows().iter().enumerate() {
             match self.format {
@@ -102,7 +107,7 @@ impl Table {
         }
     }
 
-    fn print_json(&self, line: &impl Serialize) {
+    pub(super) fn print_json(&self, line: &impl Serialize) {
         #[derive(Serialize)]
         struct Line<'a, T> {
             bench: &'a str,

@@ -27,7 +27,7 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    fn new(what: impl Into<String>, figure: impl Into<String>, is_met: bool) -> Self {
+    pub(super) fn new(what: impl Into<String>, figure: impl Into<String>, is_met: bool) -> Self {
         Self { what: what.into(), figure: figure.into(), is_met }
     }
 

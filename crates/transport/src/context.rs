@@ -21,6 +21,8 @@ const LARGE_BYTES: usize = 64 << 10;
 pub struct Context<'a> {
     pub(crate) turn: &'a mut Turn,
     pub(crate) key: usize,
+    /// Where messages come from, the present one included: what is sent back from there need not be copied.
+    pub(crate) input: &'a [u8],
 }
 
 impl Context<'_> {
@@ -56,7 +58,12 @@ impl Context<'_> {
     /// it, see [`SocketOptions::max_output_bytes`](crate::SocketOptions::max_output_bytes).
     #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.turn.prepare();
+        if self.answer(message) { Ok(()) } else { self.send_anyhow(message) }
+    }
+
+    #[inline(never)]
+    fn send_anyhow(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.prepare();
         let payload = message.as_bytes();
         self.turn.admit(self.key, payload.len() + 10)?;
         if self.turn.connections[self.key].pool.is_some() {
@@ -77,7 +84,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_with(&mut self, message: Message<'_>, compression: Compression) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.admit(self.key, message.as_bytes().len() + 10)?;
         self.turn.send_compressed(self.key, message, compression)
     }
@@ -93,6 +100,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_encoded(&mut self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.settle();
         self.turn.apply_commands();
         self.turn.send_encoded(self.key, message, false)
     }
@@ -103,7 +111,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_text_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.admit(self.key, 10)?;
         if self.turn.connections[self.key].pool.is_some() {
             let mut payload = Vec::new();
@@ -120,6 +128,7 @@ impl Context<'_> {
     /// [`SocketOptions::congested_bytes`](crate::SocketOptions::congested_bytes) have not left. Writes first, if need be.
     /// Once this was so it stays so until half of that is left; then [`Handler::handle_drained`](crate::Handler::handle_drained) is called, once.
     pub fn is_congested(&mut self) -> bool {
+        self.settle();
         self.turn.apply_commands();
         self.turn.is_key_congested(self.key)
     }
@@ -139,6 +148,7 @@ impl Context<'_> {
 
     /// Begins the closing handshake; nothing can be sent after it.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.settle();
         self.turn.apply_commands();
         self.turn.close_connection(self.key, Cause::Local, code, reason);
     }
@@ -147,6 +157,7 @@ impl Context<'_> {
     /// peer down. What waits unread
     /// does not count as silence. Does nothing once a Close is out, for its answer must be read.
     pub fn pause(&mut self) {
+        self.settle();
         if self.is_open() {
             self.turn.connections[self.key].paused = true;
         }
@@ -159,8 +170,15 @@ impl Context<'_> {
 
     /// The worker, to reach its other connections and its local state.
     pub fn turn(&mut self) -> &mut Turn {
+        self.settle();
         self.turn.apply_commands();
         self.turn
+    }
+
+    /// Before anything is sent that is not an answer: what was answered and asked for earlier comes first.
+    pub(crate) fn prepare(&mut self) {
+        self.settle();
+        self.turn.prepare();
     }
 }
 

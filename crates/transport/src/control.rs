@@ -21,7 +21,7 @@ impl Context<'_> {
     /// # Errors
     /// [`SendError::ControlTooLong`] if `payload` is longer than 125 bytes, else as [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.send_control(self.key, Opcode::Ping, payload)
     }
 
@@ -31,7 +31,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.turn.prepare();
+        self.prepare();
         self.turn.send_control(self.key, Opcode::Pong, payload)
     }
 

@@ -13,6 +13,7 @@
 //! hyper, with the bytes read so far.
 
 mod accept;
+mod answers;
 mod binding;
 mod closing;
 mod config;

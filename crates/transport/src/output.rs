@@ -220,25 +220,48 @@ impl Output {
         Ok(blocked)
     }
 
-    /// Writes a large frame from where it lies and keeps only what the socket does not take. Nothing may wait before it.
+    /// Writes `pieces`, `length` bytes in all, from where they lie and keeps only what the socket does not take: so many
+    /// messages as `kept` says of the bytes that were written. Nothing may wait before them.
     ///
     /// # Errors
     /// What the system said; the connection is lost.
-    pub(crate) fn write_through(&mut self, stream: &mut Stream, header: &[u8], payload: &[u8]) -> io::Result<Written> {
-        let written = write(|| stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]))?;
-        if written == header.len() + payload.len() {
-            return Ok(Written::by(stream));
+    pub(crate) fn write_through<'a>(
+        &mut self,
+        stream: &mut Stream,
+        mut pieces: impl Iterator<Item = &'a [u8]> + 'a,
+        length: usize,
+        kept: impl FnOnce(usize) -> u32,
+    ) -> io::Result<Written> {
+        let mut total = 0;
+        loop {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let (mut count, mut asked) = (0, 0);
+            for (slot, piece) in slices.iter_mut().zip(&mut pieces) {
+                *slot = IoSlice::new(piece);
+                (count, asked) = (count + 1, asked + piece.len());
+            }
+            if count == 0 {
+                return Ok(Written::by(stream));
+            }
+            let written = write(|| stream.write_vectored(&slices[..count]))?;
+            total += written;
+            if written < asked {
+                let mut rest = &mut slices[..count];
+                IoSlice::advance_slices(&mut rest, written);
+                let mut bytes = Vec::with_capacity(length - total);
+                rest.iter().for_each(|slice| bytes.extend_from_slice(slice));
+                pieces.for_each(|piece| bytes.extend_from_slice(piece));
+                self.push_owned(bytes, kept(total));
+                return Ok(Written::Blocked);
+            }
         }
-        let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
-        self.push_owned(rest.concat());
-        Ok(Written::Blocked)
     }
 
-    /// Takes a frame, or what is left of one, as the next message.
-    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
+    /// Takes frames, or what is left of them, as the next `messages` messages.
+    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>, messages: u32) {
         self.seal();
         let backlog = self.backlog.get_or_insert_default();
-        backlog.push(Data::Owned { bytes, written: 0 }, 1, false);
+        backlog.push(Data::Owned { bytes, written: 0 }, messages, false);
     }
 
     /// Takes leave of the cork without a write, because the socket is known to take nothing.

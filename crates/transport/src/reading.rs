@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 
-use wingbeat_websocket::{CloseFrame, ProtocolError, Received};
+use wingbeat_websocket::{CloseFrame, ProtocolError, Received, WholeMessage};
 
 use crate::connection::Phase;
 use crate::context::Context;
 use crate::handler::Handler;
 use crate::message::Message;
-use crate::turn::Turn;
+use crate::turn::{Panicked, Turn};
 use crate::worker::Worker;
 
 /// Output of its own after which a connection is written in the middle of its turn.
@@ -92,7 +92,9 @@ impl Worker {
     /// Takes as much of `input` as can be taken now, and says how much.
     fn take_input(&mut self, key: usize, input: &mut [u8]) -> usize {
         let mut used = 0;
-        while let Some(connection) = self.turn.connections.get(key) {
+        while used < input.len()
+            && let Some(connection) = self.turn.connections.get(key)
+        {
             let step = match connection.phase {
                 Phase::Lingering => return input.len(),
                 Phase::Deciding => None,
@@ -119,20 +121,35 @@ enum Run {
     Failed(ProtocolError),
 }
 
+/// Why messages in one frame are delivered no longer.
+enum Step {
+    /// What comes next is something else, or not all there.
+    NotWhole,
+    /// Something was done that is more than an answer, or there are enough answers.
+    Interrupted,
+    Failed(ProtocolError),
+}
+
 impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
         loop {
-            let run = self.call_only(key, |handler, cx| cx.turn.deliver_messages(key, handler, input, &mut used));
+            let run = self.catch(key, |handler, turn| turn.deliver_messages(key, handler, input, &mut used));
             match run {
-                Some(Run::Interrupted) => self.carry_out(),
-                Some(Run::Closed(frame)) => self.handle_peer_close(key, frame),
-                Some(Run::Failed(error)) => {
+                Some(Ok(Run::Over)) | None => break,
+                Some(Ok(Run::Interrupted)) => self.carry_out(),
+                Some(Ok(Run::Closed(frame))) => self.handle_peer_close(key, frame),
+                Some(Ok(Run::Failed(error))) => {
                     self.fail(key, &error);
                     used = input.len();
                 }
-                Some(Run::Over) | None => break,
+                Some(Err(Panicked)) => {
+                    // What was answered before is said before the Close.
+                    self.end_answers(key, input);
+                    self.handle_panic(key);
+                    break;
+                }
             }
         }
         self.carry_out();
@@ -141,38 +158,23 @@ impl Turn {
 
     /// One run of messages to a handler that is out of its connection: until the input is used up, or something else
     /// has to be done first.
-    #[inline]
     fn deliver_messages(&mut self, key: usize, handler: &mut dyn Handler, input: &mut [u8], used: &mut usize) -> Run {
         while *used < input.len() {
             self.relieve_cork();
-            let start = self.cork.len();
-            let connection = &mut self.connections[key];
-            if !connection.listens() {
+            if !self.connections[key].listens() {
                 break;
             }
-            let rest = &mut input[*used..];
-            let taken = match connection.pool {
-                None => connection.protocol.handle_input(rest, &mut self.cork),
-                Some(id) => connection.protocol.handle_input_with(self.pools.get(id), rest, &mut self.cork),
+            self.begin_answers(key);
+            let run = self.deliver_whole(key, handler, input, used);
+            self.end_answers(key, input);
+            let run = match run {
+                Step::NotWhole if *used == input.len() => break,
+                Step::NotWhole => self.deliver_next(key, handler, &mut input[*used..], used),
+                Step::Interrupted => None,
+                Step::Failed(error) => Some(Run::Failed(error)),
             };
-            let (step, received) = match taken {
-                Ok((0, _)) => break,
-                Ok(taken) => taken,
-                Err(error) => return Run::Failed(error),
-            };
-            *used += step;
-            if self.cork.len() > start {
-                connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
-                self.touch(key);
-            }
-            let cx = &mut Context { turn: self, key };
-            match received {
-                Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
-                Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
-                Some(Received::Close(frame)) => return Run::Closed(frame),
-                Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
-                Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
-                Some(Received::Pong(_)) | None => {}
+            if let Some(run) = run {
+                return run;
             }
             self.write_early(key);
             if self.has_pending() {
@@ -180,6 +182,67 @@ impl Turn {
             }
         }
         Run::Over
+    }
+
+    /// Delivers messages that lie in one frame each, which nearly all do, for as long as nothing else is going on.
+    #[inline]
+    fn deliver_whole(&mut self, key: usize, handler: &mut dyn Handler, input: &mut [u8], used: &mut usize) -> Step {
+        if self.connections[key].pool.is_some() {
+            return Step::NotWhole;
+        }
+        loop {
+            let (message, end, input) = match self.connections[key].protocol.handle_whole(input, *used) {
+                Ok(Some(taken)) => taken,
+                Ok(None) => return Step::NotWhole,
+                Err(error) => return Step::Failed(error),
+            };
+            *used = end;
+            let cx = &mut Context { turn: self, key, input };
+            match message {
+                WholeMessage::Text(text) => handler.handle_message(Message::Text(text), cx),
+                WholeMessage::Binary(bytes) => handler.handle_message(Message::Binary(bytes), cx),
+            }
+            if !self.answers.have_room() {
+                return Step::Interrupted;
+            }
+        }
+    }
+
+    /// Delivers whatever comes next, if all of it is there; `Some` if the run ends with it.
+    #[inline(never)]
+    fn deliver_next(
+        &mut self,
+        key: usize,
+        handler: &mut dyn Handler,
+        input: &mut [u8],
+        used: &mut usize,
+    ) -> Option<Run> {
+        let start = self.cork.len();
+        let connection = &mut self.connections[key];
+        let taken = match connection.pool {
+            None => connection.protocol.handle_input(input, &mut self.cork),
+            Some(id) => connection.protocol.handle_input_with(self.pools.get(id), input, &mut self.cork),
+        };
+        let (step, received) = match taken {
+            Ok((0, _)) => return Some(Run::Over),
+            Ok(taken) => taken,
+            Err(error) => return Some(Run::Failed(error)),
+        };
+        *used += step;
+        if self.cork.len() > start {
+            connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
+            self.touch(key);
+        }
+        let cx = &mut Context { turn: self, key, input: &[] };
+        match received {
+            Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
+            Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
+            Some(Received::Close(frame)) => return Some(Run::Closed(frame)),
+            Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
+            Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
+            Some(Received::Pong(_)) | None => {}
+        }
+        None
     }
 
     /// A connection that has much to say does not wait for the end of its turn.

@@ -153,10 +153,11 @@ impl Turn {
         let connection = &mut self.connections[key];
         if !connection.output.is_empty() {
             frame.extend_from_slice(payload);
-            connection.output.push_owned(frame);
+            connection.output.push_owned(frame, 1);
             return self.touch(key);
         }
-        match connection.output.write_through(&mut connection.stream, &frame, payload) {
+        let (pieces, length) = ([&frame[..], payload].into_iter(), frame.len() + payload.len());
+        match connection.output.write_through(&mut connection.stream, pieces, length, |_| 1) {
             Ok(Written::All) => {}
             Ok(Written::Blocked) => connection.blocked = true,
             Err(error) => {

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use slab::Slab;
 use wingbeat_websocket::CloseCode;
 
+use crate::answers::Answers;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::handler::{Cause, Handler, Info};
@@ -26,10 +27,14 @@ use crate::wheel::{Tick, Wheel};
 /// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
 const CALLBACKS_PER_TURN: usize = 4096;
 
+/// A callback panicked.
+pub(crate) struct Panicked;
+
 /// The worker, in one of its turns.
 pub struct Turn {
     pub(crate) connections: Slab<Connection>,
     pub(crate) cork: Vec<u8>,
+    pub(crate) answers: Answers,
     /// Connections with output that this turn has not written yet.
     pub(crate) touched: VecDeque<u32>,
     /// Connections that may have more to read than one read took.
@@ -121,6 +126,7 @@ impl Turn {
         Self {
             connections: Slab::new(),
             cork: Vec::new(),
+            answers: Answers::default(),
             touched: VecDeque::new(),
             again: Vec::new(),
             lost: Vec::new(),
@@ -160,17 +166,34 @@ impl Turn {
         key: usize,
         callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
     ) -> Option<R> {
+        match self.catch(key, |handler, turn| callback(handler, &mut Context { turn, key, input: &[] }))? {
+            Ok(outcome) => Some(outcome),
+            Err(Panicked) => {
+                self.handle_panic(key);
+                None
+            }
+        }
+    }
+
+    /// Calls `callback` with the handler of `key`, if it has one.
+    #[inline]
+    pub(crate) fn catch<R>(
+        &mut self,
+        key: usize,
+        callback: impl FnOnce(&mut dyn Handler, &mut Self) -> R,
+    ) -> Option<Result<R, Panicked>> {
         let mut handler = self.connections.get_mut(key)?.handler.take()?;
-        let mut context = Context { turn: self, key };
-        let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, &mut context)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| callback(&mut *handler, self)));
         // Connections leave the slab only between callbacks, so it is still the same one.
         self.connections[key].handler = Some(handler);
-        if outcome.is_err() {
-            tracing::error!(connection = ?self.id_of(key), "a callback panicked; its connection is closed with 1011");
-            self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
-            self.finish_unanswered(key);
-        }
-        outcome.ok()
+        Some(outcome.map_err(|_| Panicked))
+    }
+
+    #[cold]
+    pub(crate) fn handle_panic(&mut self, key: usize) {
+        tracing::error!(connection = ?self.id_of(key), "a callback panicked; its connection is closed with 1011");
+        self.close_connection(key, Cause::Panic, CloseCode::INTERNAL_ERROR, "");
+        self.finish_unanswered(key);
     }
 
     /// Calls a handler after the present callback.

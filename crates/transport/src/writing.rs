@@ -10,6 +10,7 @@ const MAX_CORK_BYTES: usize = 1 << 20;
 impl Turn {
     #[inline]
     pub(crate) fn touch(&mut self, key: usize) {
+        debug_assert!(self.answers.are_settled(), "the cork holds answers that no output knows of");
         let connection = &mut self.connections[key];
         if !connection.touched {
             connection.touched = true;
@@ -50,7 +51,7 @@ impl Turn {
     }
 
     #[inline]
-    fn after_write(&mut self, key: usize) {
+    pub(crate) fn after_write(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         if !connection.waiting.is_empty() && connection.has_room() {
             connection.settle_waiting(Ok(()));
@@ -87,6 +88,7 @@ impl Turn {
 
     /// Writes at most `most` of the touched connections; the cork is free again once none is left.
     pub(crate) fn flush(&mut self, most: usize) {
+        debug_assert!(self.answers.are_settled(), "the cork holds answers that no output knows of");
         for _ in 0..most.min(self.touched.len()) {
             let Some(index) = self.touched.pop_front() else { break };
             let key = index as usize;

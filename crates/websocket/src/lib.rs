@@ -45,5 +45,5 @@ pub use connection::{Connection, Role};
 pub use encoder::{encode_server_frame, encode_server_frame_with, encode_server_header};
 pub use error::{ProtocolError, SendError};
 pub use limits::Limits;
-pub use message::{MessageKind, Received};
+pub use message::{MessageKind, Received, WholeMessage};
 pub use opcode::Opcode;

@@ -50,6 +50,16 @@ pub enum Received<'a> {
     Close(Option<CloseFrame>),
 }
 
+/// A message that came in one frame, where it lies in the input. See
+/// [`Connection::handle_whole`](crate::Connection::handle_whole).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WholeMessage<'a> {
+    /// A text message (§5.6).
+    Text(&'a str),
+    /// A binary message (§5.6).
+    Binary(&'a [u8]),
+}
+
 impl Received<'_> {
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Received<'static> {

@@ -119,7 +119,7 @@ fn ws_sec10_what_is_held_is_what_it_takes() {
         match next(4) {
             1 => output.push_corked(0..next(200_000), 3),
             2 => output.push_shared(Bytes::from(vec![1; next(40_000) as usize]), round % 2 == 0),
-            3 => output.push_owned(vec![2; next(20_000) as usize]),
+            3 => output.push_owned(vec![2; next(20_000) as usize], 1),
             _ => output.push_corked(0..next(300), 1),
         }
         if round % 3 == 0 {
@@ -147,7 +147,7 @@ fn ws_sec10_only_whole_droppable_messages_of_which_nothing_is_written_go() {
     }
     let begun = sent - 1;
     let is_begun = output.len() % 20_000 != 0;
-    output.push_owned(vec![200; 500]);
+    output.push_owned(vec![200; 500], 1);
     for byte in [201, 202, 203] {
         output.push_shared(frame(byte), true);
     }
