@@ -66,7 +66,7 @@ impl Turn {
     /// The peer broke the protocol: Close, and nothing further is listened to (§7.1.7).
     #[cold]
     pub(crate) fn fail(&mut self, key: usize, error: &ProtocolError) {
-        tracing::debug!(connection = ?self.id_of(key), %error, "the peer broke the protocol");
+        self.note_violation(key, error);
         self.write_control(key, |connection, cork| connection.protocol.fail(error, cork));
         // After our Close the peer is told nothing more, and why we closed stays.
         let (cause, code) = self.connections[key].closing.unwrap_or((Cause::from(error), error.close_code()));
@@ -104,6 +104,7 @@ impl Turn {
         connection.phase = Phase::Lingering;
         connection.settle_waiting(Err(crate::SendError::Closed));
         self.tell_closed(key, Closed { code, reason: String::new(), cause });
+        self.note_end(key);
         self.connections.remove(key);
     }
 
@@ -115,6 +116,9 @@ impl Turn {
     }
 
     fn tell_closed(&mut self, key: usize, closed: Closed) {
+        if self.connections[key].handler.is_some() {
+            self.note_close(key, &closed);
+        }
         self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
         let handler = self.connections[key].handler.take();
         if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::http2::Http2Config;
 use crate::listener::Listener;
+use crate::redaction::Redaction;
 
 /// How a server listens. `Default` is chosen for a public server.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub max_inbox_commands: usize,
     /// Whether and how HTTP/2 is spoken.
     pub http2: Http2Config,
+    /// What is masked in logs and for observers. Default: what speaks of tokens, passwords and the like.
+    pub redaction: Redaction,
 }
 
 impl Default for Config {
@@ -57,6 +60,7 @@ impl Default for Config {
             send_buffer_bytes: None,
             max_inbox_commands: 1 << 20,
             http2: Http2Config::default(),
+            redaction: Redaction::default(),
         }
     }
 }
@@ -103,5 +107,11 @@ impl Config {
     #[must_use]
     pub fn with_handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
+    }
+
+    /// Sets what is masked in logs and for observers.
+    #[must_use]
+    pub fn with_redaction(self, redaction: Redaction) -> Self {
+        Self { redaction, ..self }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +52,13 @@ impl ConnectionId {
     #[must_use]
     pub fn worker(self) -> WorkerId {
         self.worker
+    }
+}
+
+/// Short, for logs: worker, place and generation.
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.worker.0, self.index, self.generation)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::handler::Handler;
 use crate::handshake::{Handshake, OpeningError};
 use crate::inbox::Workers;
+use crate::observer::RequestHead;
 use crate::options::SocketOptions;
 use bytes::Bytes;
 use http::request::Parts;
@@ -79,6 +80,8 @@ pub struct Upgrade {
     pub(crate) options: Arc<SocketOptions>,
     /// What was agreed about compression.
     pub(crate) deflate: Option<(DeflateParams, Option<DeflateGrant>)>,
+    /// What was asked, if somebody wants to know and it was not the worker who read it.
+    pub(crate) asked: Option<Box<RequestHead>>,
 }
 
 impl Upgrade {
@@ -98,7 +101,7 @@ impl Upgrade {
         let deflate = params.map(|params| options.deflate_budget.fit(params));
         let extensions: Vec<_> = deflate.iter().map(|(params, _)| params.to_string()).collect();
         let response = request.accept(subprotocol, &extensions)?;
-        Ok(Self { response, handler, options, deflate })
+        Ok(Self { response, handler, options, deflate, asked: None })
     }
 }
 

@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use tracing::Instrument;
 use wingbeat_websocket::handshake::{HeadError, may_complete_head, parse_head, write_response_head};
 use wingbeat_websocket::{self as websocket, Role};
 
@@ -21,6 +22,7 @@ use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
+use crate::redaction::Redaction;
 use crate::seats::Seat;
 use crate::server::refusal;
 use crate::stream::Stream;
@@ -32,8 +34,17 @@ use crate::worker::Worker;
 pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// What a mount answers; a panic is an answer, too.
-pub(crate) fn ask(mount: &Arc<dyn Mount>, request: Request) -> Answer {
-    catch_unwind(AssertUnwindSafe(|| mount.handle_request(request))).unwrap_or_else(failed)
+pub(crate) fn ask(mount: &Arc<dyn Mount>, request: Request, redaction: &Redaction) -> Answer {
+    let span = tracing::debug_span!(
+        "handshake",
+        peer = request.peer_addr.map(tracing::field::display),
+        target = redaction.target(&request.head.uri, &request.path_params),
+    );
+    let answer = || catch_unwind(AssertUnwindSafe(|| mount.handle_request(request))).unwrap_or_else(failed);
+    match span.in_scope(answer) {
+        Answer::Later(future) if !span.is_disabled() => Answer::Later(Box::pin(future.instrument(span))),
+        answer => answer,
+    }
 }
 
 /// One step of an answer that takes time.
@@ -104,7 +115,8 @@ impl Worker {
         if !self.believe_proxies(key, &mut request) {
             return Some(used);
         }
-        self.handle_answer(key, ask(mount, request));
+        self.turn.note_request(key, &request);
+        self.handle_answer(key, ask(mount, request, &shared.config.redaction));
         Some(used)
     }
 
@@ -232,6 +244,7 @@ impl Turn {
             self.connections[key].extra_mut().keep_alive = Some(live);
             self.schedule_timers(key);
         }
+        self.note_open(key, &upgrade.response, upgrade.asked);
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
         self.call(key, Handler::handle_open);
@@ -244,6 +257,7 @@ impl Turn {
         // A 426 names the upgrade in Connection (RFC 9110 §15.5.22), beside the end of the connection.
         let connection = if parts.headers.contains_key(header::UPGRADE) { "upgrade, close" } else { "close" };
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+        self.note_refusal(key, parts.status, &parts.headers, &body);
         let head = http::Response::from_parts(parts, ());
         self.write_corked(key, 0, |connection, cork| {
             write_response_head(&head, cork);

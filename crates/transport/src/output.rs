@@ -257,6 +257,14 @@ impl Output {
         }
     }
 
+    /// What waits, piece by piece.
+    pub(crate) fn for_each(&self, cork: &[u8], mut each: impl FnMut(&[u8])) {
+        for segment in self.backlog.iter().flat_map(|backlog| &backlog.segments) {
+            each(segment.data.as_slice(cork));
+        }
+        each(Data::Corked(self.corked.clone()).as_slice(cork));
+    }
+
     /// Takes frames, or what is left of them, as the next `messages` messages.
     pub(crate) fn push_owned(&mut self, bytes: Vec<u8>, messages: u32) {
         self.seal();

@@ -99,6 +99,7 @@ impl Turn {
         if self.fits_at_last(key, bytes)? || self.evict(key, bytes) {
             return Ok(());
         }
+        self.note_drop(key, 1);
         self.close_connection(key, Cause::SlowConsumer, CloseCode::TRY_AGAIN_LATER, "too slow");
         Err(SendError::Full)
     }
@@ -138,6 +139,7 @@ impl Turn {
     }
 
     fn count_dropped(&mut self, key: usize, count: u64) {
+        self.note_drop(key, count);
         self.connections[key].extra_mut().dropped += count;
         self.dropped += count;
     }

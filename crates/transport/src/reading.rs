@@ -100,6 +100,9 @@ impl Worker {
                 Phase::Deciding => None,
                 Phase::Preamble => self.handle_preamble(key, &input[used..]),
                 Phase::Head => self.handle_head(key, &input[used..]),
+                Phase::Open | Phase::Closing if self.turn.watch.is_some() => {
+                    self.turn.take_watched(key, &mut input[used..])
+                }
                 Phase::Open | Phase::Closing => self.turn.take_messages(key, &mut input[used..]),
             };
             match step {
@@ -132,7 +135,7 @@ enum Step {
 
 impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
-    fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
+    pub(crate) fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
         loop {
             let run = self.catch(key, |handler, turn| turn.deliver_messages(key, handler, input, &mut used));

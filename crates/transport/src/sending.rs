@@ -165,5 +165,8 @@ impl Turn {
                 self.mark_lost(key);
             }
         }
+        if self.watch.is_some() {
+            self.watch_large(key, &frame, payload);
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::http::{Http, HttpService};
 use crate::inbox::{Inbox, InboxReceiver, WorkerId, Workers};
 use crate::listener::Listener;
 use crate::mount::{Mount, Request, Routes};
+use crate::observer::Observer;
 use crate::options::SocketOptions;
 use crate::raw::RawMount;
 use crate::running::Running;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) workers: Workers,
     pub(crate) seats: Seats,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Shared {
@@ -62,13 +64,14 @@ impl Shared {
 pub struct Server {
     config: Config,
     mounts: Vec<(String, Arc<dyn Mount>)>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Server {
     /// A server without mounts.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, mounts: Vec::new() }
+        Self { config, mounts: Vec::new(), observer: None }
     }
 
     /// Mounts something at an exact path, whose segments may be `:variables`.
@@ -76,6 +79,13 @@ impl Server {
     pub fn mount(mut self, path: &str, mount: impl Mount) -> Self {
         self.mounts.push((path.to_owned(), Arc::new(mount)));
         self
+    }
+
+    /// Shows everything that happens on the connections to `observer`, however they came. Without one, nothing is spent
+    /// on it.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Mounts a raw handler. The handshake is checked in full, then the origin, then `open` sees the request and gives a
@@ -185,6 +195,7 @@ impl Server {
             workers: Workers::new(inboxes),
             seats: Seats::new(config.max_connections, config.max_connections_per_address),
             listeners,
+            observer: self.observer,
             config,
         };
         Ok((Arc::new(shared), receivers))

@@ -20,8 +20,12 @@ use crate::inbox::{
     Command, ConnectionId, WorkerId, Workers, has_commands, put_back_commands, take_command, take_commands,
 };
 use crate::message::EncodedMessage;
+use crate::observer::RequestHead;
 use crate::pools::Pools;
+use crate::redaction::Redaction;
 use crate::sending::Corked;
+use crate::server::Shared;
+use crate::watch::Watch;
 use crate::wheel::{Tick, Wheel};
 
 /// Callbacks carried out at once. Handlers that answer each other without end share the worker with all others.
@@ -50,6 +54,11 @@ pub struct Turn {
     pub(crate) dropped: u64,
     /// Tasks of loops that have not ended.
     pub(crate) tasks: usize,
+    /// Who sees everything, if anybody does.
+    pub(crate) watch: Option<Box<Watch>>,
+    /// What was asked by connections that have no answer yet, by place in the slab, if somebody wants to know.
+    pub(crate) asked: HashMap<usize, Box<RequestHead>>,
+    pub(crate) redaction: Redaction,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -122,7 +131,7 @@ impl Turn {
 
 /// What the worker and its connections need.
 impl Turn {
-    pub(crate) fn new(workers: Workers, id: WorkerId, wheel: Wheel) -> Self {
+    pub(crate) fn new(shared: &Shared, id: WorkerId, wheel: Wheel) -> Self {
         Self {
             connections: Slab::new(),
             cork: Vec::new(),
@@ -132,11 +141,14 @@ impl Turn {
             lost: Vec::new(),
             wheel,
             now: 0,
-            workers,
+            workers: shared.workers.clone(),
             id,
             pools: Pools::default(),
             dropped: 0,
             tasks: 0,
+            watch: shared.observer.clone().map(Watch::new),
+            asked: HashMap::new(),
+            redaction: shared.config.redaction.clone(),
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }

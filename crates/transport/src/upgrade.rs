@@ -86,17 +86,25 @@ pub(crate) async fn answer<B>(
     }
     let peer_addr = asked.peer_addr;
     let within = shared.config.handshake_timeout;
-    match tokio::time::timeout(within, settle(crate::opening::ask(&mount, asked))).await {
+    let seen = shared.note_request(&asked);
+    let settled = tokio::time::timeout(within, settle(crate::opening::ask(&mount, asked, &shared.config.redaction)));
+    let refuse = |response: http::Response<Bytes>| {
+        shared.note_refusal(seen.as_deref(), &response);
+        response.map(Full::new)
+    };
+    let unavailable = |why| refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+    match settled.await {
         Err(_) => unavailable("the request was not decided in time"),
-        Ok(Settled::Respond(response)) => response.map(Full::new),
-        Ok(Settled::Upgrade(upgrade)) => {
+        Ok(Settled::Respond(response)) => refuse(response),
+        Ok(Settled::Upgrade(mut upgrade)) => {
             let Some(mut place) = place() else { return unavailable("there is no room for another connection") };
             if let Some(address) = peer_addr
                 && !listener.is_some_and(|listener| shared.listeners[usize::from(listener)].speaks_for_others(address))
                 && !shared.seats.assign(&mut place.seat, address.ip())
             {
-                return refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TEXT).map(Full::new);
+                return refuse(refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TEXT));
             }
+            upgrade.asked = seen;
             let mut response = http::Response::new(Full::default());
             *response.status_mut() = upgrade.response.status();
             *response.headers_mut() = upgrade.response.headers().clone();
@@ -104,10 +112,6 @@ pub(crate) async fn answer<B>(
             response
         }
     }
-}
-
-pub(crate) fn unavailable(why: &'static str) -> Response {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, why).map(Full::new)
 }
 
 /// Once hyper has written the answer, takes the stream out of it and gives it to the worker.

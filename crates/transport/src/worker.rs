@@ -102,7 +102,7 @@ impl Worker {
             acceptor.register(poll.registry(), Token(FIRST_LISTENER + index))?;
         }
         Ok(Self {
-            turn: Turn::new(shared.workers.clone(), id, Wheel::new(Instant::now())),
+            turn: Turn::new(&shared, id, Wheel::new(Instant::now())),
             poll,
             // An unfinished head lies before what is read next.
             buffer: vec![0; shared.config.read_buffer_bytes.max(shared.config.max_head_bytes + MIN_READ_BYTES)],

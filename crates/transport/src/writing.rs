@@ -28,6 +28,11 @@ impl Turn {
 
     /// Writes what `key` has to say, unless its socket is known to take nothing.
     pub(crate) fn write(&mut self, key: usize) {
+        if self.watch.is_some() { self.write_watched(key) } else { self.write_now(key) }
+    }
+
+    #[inline]
+    pub(crate) fn write_now(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.blocked {
             connection.output.hold(&self.cork);

@@ -275,9 +275,9 @@ fn ws_sec6_cb5_cb34_cb35_c8_whenever_a_peer_leaves_it_is_told_once() {
         for (is_reset, expected) in [(true, by_reset), (false, by_fin)].into_iter().cycle().take(6) {
             let peer = reach(&server, &seen);
             if is_reset {
-                peer.reset()
+                peer.reset();
             } else {
-                drop(peer)
+                drop(peer);
             }
             if let Some(is_right) = expected {
                 let closed = loop {
