@@ -119,7 +119,7 @@ impl Mounted {
             Err(_) => return refusal(StatusCode::BAD_REQUEST, "the extended CONNECT is malformed").map(Full::new),
         }
         if *self.stopped.borrow() {
-            return upgrade::unavailable("the server is going down");
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is going down").map(Full::new);
         }
         let source = self.source_of(&head);
         let place = || {

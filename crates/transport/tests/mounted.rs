@@ -132,6 +132,44 @@ fn an_axum_server_with_layers_and_routes_of_its_own() {
 }
 
 #[test]
+fn an_axum_server_on_a_unix_socket() {
+    let (mounted, running, events) = echoing(options());
+    let directory = std::env::temp_dir().join(format!("wingbeat-mounted-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let path = directory.join("axum.sock");
+    let (told, listens) = std::sync::mpsc::channel();
+    let app: Router = mounted.router();
+    std::thread::spawn({
+        let path = path.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::UnixListener::bind(path).expect("a socket");
+                told.send(()).expect("the test waits");
+                axum::serve(listener, app).await.expect("it serves");
+            });
+        }
+    });
+    listens.recv_timeout(PATIENCE).expect("it listens");
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("someone listens");
+    let addr = SocketAddr::from(([127, 0, 0, 1], 80));
+    let text = masked(FIN | TEXT, b"by file");
+    io::Write::write_all(&mut stream, &[upgrade("/ws", addr, "").as_bytes(), &text].concat()).expect("taken");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\x81\x07by file") {
+        let mut byte = [0];
+        let read = io::Read::read_exact(&mut stream, &mut byte);
+        assert!(read.is_ok(), "{read:?} after {}", answer.escape_ascii());
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    drop(stream);
+    assert_eq!(events.until_closed().code.value(), 1006);
+    std::fs::remove_dir_all(directory).expect("ours");
+    stop(running);
+}
+
+#[test]
 fn nested_the_paths_are_relative() {
     let server = Server::new(workers(1)).handler("/rooms/:room", options(), whereabouts);
     let (mounted, running) = server.into_service().expect("workers");
