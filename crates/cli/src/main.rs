@@ -1,6 +1,7 @@
 //! The binary `wingbeat`. One file per command; `serve` is the one it takes if none is named.
 
 mod chat;
+mod listen;
 mod page;
 mod serve;
 

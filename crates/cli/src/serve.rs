@@ -1,7 +1,6 @@
 //! `wingbeat serve`: the chat, from its first address to its last goodbye.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use wingbeat::prelude::*;
 use wingbeat::websocket::CloseCode;
 
 use crate::chat::{self, CharacterSocket};
+use crate::listen::{self, Listen};
 use crate::page;
 
 /// What connections get to close after SIGINT or SIGTERM. The process ends within 5 s.
@@ -23,10 +23,8 @@ const SHUTDOWN: Duration = Duration::from_secs(3);
   WINGBEAT_SECRET   what tokens are signed with, at least 20 bytes; a random one is made if it is not set
   WINGBEAT_THREADS  how many threads serve; one per core if it is not set")]
 pub(crate) struct Serve {
-    /// Where to listen, as address and port [default: 127.0.0.1:4000]
-    // Read below: an error of ours is one line.
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
+    #[command(flatten)]
+    listen: Listen,
 }
 
 impl Serve {
@@ -40,13 +38,7 @@ impl Serve {
     }
 
     fn config(self) -> Result<Config, Box<dyn std::error::Error>> {
-        let mut config = Config::from_env()?;
-        if let Some(listen) = self.listen {
-            let address: SocketAddr = listen.parse().map_err(|_| {
-                format!("--listen is {listen:?}, expected an address and a port such as 127.0.0.1:4000")
-            })?;
-            config = config.with_listen(address);
-        }
+        let mut config = self.listen.apply(Config::from_env()?)?;
         if config.secret_key_base.is_none() {
             eprintln!("WINGBEAT_SECRET is not set: a random secret is made, and tokens end with this process");
             config = config.with_secret_key_base(random_secret()?);
@@ -58,14 +50,24 @@ impl Serve {
 async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     // Before anybody is told the address: a signal from here on ends us in order.
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let mut reload = signal(SignalKind::hangup())?;
+    let transport = config.transport.clone();
     let endpoint = Endpoint::new(config).socket::<CharacterSocket>("/socket");
     let app = axum::Router::new().merge(page::router()).merge(chat::router(endpoint.handle()));
     let running = endpoint.start(app).map_err(|error| match error {
         Error::Secret(error) => format!("WINGBEAT_SECRET: {error}"),
         error => error.to_string(),
     })?;
-    println!("listening on http://{}", running.local_addr());
-    either(&mut signals).await;
+    listen::announce(&running, &transport);
+    loop {
+        tokio::select! {
+            () = either(&mut signals) => break,
+            _ = reload.recv() => match running.reload_tls() {
+                Ok(()) => tracing::info!("certificates are read again"),
+                Err(error) => tracing::error!(%error, "the certificates stay as they were"),
+            },
+        }
+    }
     tracing::info!(connections = running.connections(), "closing");
     running.shutdown(CloseCode::SERVICE_RESTART, "", SHUTDOWN).await;
     Ok(())

@@ -22,6 +22,8 @@ pub(crate) struct Extra {
     pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// The message in flight, where its text is not checked.
+    pub(crate) gathered: Vec<u8>,
     /// Where a trusted proxy says that the client is.
     pub(crate) peer_addr: Option<SocketAddr>,
 }
@@ -33,6 +35,7 @@ impl Extra {
             && self.dropped == 0
             && self.subprotocol.is_none()
             && self.peer_addr.is_none()
+            && self.gathered.is_empty()
     }
 
     /// When to look at the timers next.

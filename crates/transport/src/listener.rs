@@ -1,7 +1,7 @@
 //! Where a server listens, and what it believes of who connects there.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::forwarded::{ForwardedFields, Trust};
 use crate::network::{Network, any_contains};
@@ -98,6 +98,21 @@ impl Listener {
     pub fn with_forwarded_fields(mut self, fields: ForwardedFields) -> Self {
         self.trust.get_or_insert_default().fields = fields;
         self
+    }
+
+    /// The path of a Unix socket.
+    #[must_use]
+    pub fn unix_path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Tcp(_) => None,
+            Place::Unix { path, .. } => Some(path),
+        }
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Whether a peer names others, so that its own address says nothing of who the client is.

@@ -235,6 +235,7 @@ impl Turn {
         if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
             connection.extra_mut().subprotocol = Some(subprotocol.into());
         }
+        connection.takes_parts = upgrade.options.has_fragments || !upgrade.options.checks_text;
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;

@@ -46,6 +46,14 @@ pub struct SocketOptions {
     /// Whether a loop receives Pings and Pongs, too, by [`WebSocket::recv_any`](crate::WebSocket::recv_any). Default: no.
     /// A [`Handler`](crate::Handler) is told of them anyway.
     pub has_control_frames: bool,
+    /// Whether messages are handed over in parts, as they arrive, to
+    /// [`Handler::handle_fragment`](crate::Handler::handle_fragment). Default: no. Nothing is gathered then, so with
+    /// [`Limits`] of `usize::MAX` and `u32::MAX` a message may go on for ever; what is inflated as it comes takes some
+    /// 80 KiB for each such message in flight, and no message is cut for taking long.
+    pub has_fragments: bool,
+    /// Whether text is checked to be UTF-8. Default: yes, as RFC 6455 §8.1 wants it. Without it text comes as bytes, to
+    /// [`Handler::handle_unchecked_text`](crate::Handler::handle_unchecked_text); reasons of a Close stay checked.
+    pub checks_text: bool,
     /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
     pub check_origin: CheckOrigin,
 }
@@ -69,6 +77,8 @@ impl Default for SocketOptions {
             deflate: None,
             deflate_budget: DEFLATE_BUDGET.clone(),
             has_control_frames: false,
+            has_fragments: false,
+            checks_text: true,
             check_origin: CheckOrigin::SameHost,
         }
     }
@@ -145,6 +155,18 @@ impl SocketOptions {
     #[must_use]
     pub fn with_control_frames(self, has_control_frames: bool) -> Self {
         Self { has_control_frames, ..self }
+    }
+
+    /// Hands messages over in parts, as they arrive.
+    #[must_use]
+    pub fn with_fragments(self, has_fragments: bool) -> Self {
+        Self { has_fragments, ..self }
+    }
+
+    /// Says whether text is checked to be UTF-8.
+    #[must_use]
+    pub fn with_checked_text(self, checks_text: bool) -> Self {
+        Self { checks_text, ..self }
     }
 
     /// Sets who may open a connection from a browser.

@@ -115,7 +115,7 @@ impl Worker {
 }
 
 /// Why a run of messages ended.
-enum Run {
+pub(crate) enum Run {
     /// Nothing more can be taken now.
     Over,
     /// What the handler asked for comes before its next message.
@@ -137,8 +137,12 @@ impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     pub(crate) fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
+        let takes_parts = self.connections[key].takes_parts;
         loop {
-            let run = self.catch(key, |handler, turn| turn.deliver_messages(key, handler, input, &mut used));
+            let run = self.catch(key, |handler, turn| match takes_parts {
+                false => turn.deliver_messages(key, handler, input, &mut used),
+                true => turn.deliver_fragments(key, handler, input, &mut used),
+            });
             match run {
                 Some(Ok(Run::Over)) | None => break,
                 Some(Ok(Run::Interrupted)) => self.carry_out(),
@@ -233,8 +237,8 @@ impl Turn {
         };
         *used += step;
         if self.cork.len() > start {
-            connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
-            self.touch(key);
+            let answer = start as u32..self.cork.len() as u32;
+            self.push_control(key, answer);
         }
         let cx = &mut Context { turn: self, key, input: &[] };
         match received {
@@ -250,7 +254,7 @@ impl Turn {
 
     /// A connection that has much to say does not wait for the end of its turn.
     #[inline]
-    fn write_early(&mut self, key: usize) {
+    pub(crate) fn write_early(&mut self, key: usize) {
         if self.connections.get(key).is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
             self.write(key);
         }
