@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use wingbeat_bench::load::echo::EchoLoad;
 use wingbeat_bench::load::fanout::FanoutLoad;
-use wingbeat_bench::load::idle::IdleLoad;
+use wingbeat_bench::load::flood::{Flood, FloodLoad};
+use wingbeat_bench::load::idle::{IdleLoad, Lane};
 use wingbeat_bench::load::payload::Payload;
+use wingbeat_bench::load::slow::SlowLoad;
 use wingbeat_bench::load::storm::StormLoad;
 use wingbeat_bench::load::target::Target;
 use wingbeat_bench::load::windows::Pace;
@@ -18,9 +20,13 @@ struct Server(Child);
 
 impl Server {
     fn start(program: &str, threads: usize) -> (Self, Target) {
-        let threads = threads.to_string();
+        Self::start_with(program, &["--threads", &threads.to_string()])
+    }
+
+    fn start_with(program: &str, arguments: &[&str]) -> (Self, Target) {
         let mut child = Command::new(program)
-            .args(["--listen", "127.0.0.1:0", "--threads", &threads])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -94,10 +100,54 @@ fn what_is_published_reaches_the_subscribers_of_all_threads() {
 #[test]
 fn idle_connections_and_storms_run() {
     let (_server, target) = Server::start(SERVERS[0], 1);
-    let slope = IdleLoad { path: "/".into(), from: 50, to: 100, is_echoed: true }.run(&target).expect("a slope");
+    let load = IdleLoad { path: "/".into(), from: 50, to: 100, is_echoed: true, lane: Lane::Plain };
+    let slope = load.run(&target).expect("a slope");
     assert!(slope.to_bytes > 100_000, "{slope:?}");
     let storm = StormLoad { path: "/".into(), connections: 200, in_flight: 50, is_checked: false };
     assert_eq!(storm.run(&target).expect("a storm").messages, 200);
     let checked = StormLoad { is_checked: true, ..storm };
     assert!(checked.run(&target).is_err(), "an echo is no reply");
+}
+
+#[test]
+fn idle_connections_come_in_every_lane() {
+    for (arguments, lane) in [
+        (&["--lane", "loop"][..], Lane::Plain),
+        (&["--lane", "tls"], Lane::Tls),
+        (&[], Lane::Http2(10)),
+        (&[], Lane::Http2(1)),
+    ] {
+        let (_server, target) = Server::start_with(SERVERS[1], arguments);
+        let load = IdleLoad { path: "/".into(), from: 25, to: 50, is_echoed: true, lane };
+        load.run(&target).unwrap_or_else(|error| panic!("{lane:?}: {error}"));
+    }
+}
+
+#[test]
+fn who_does_not_read_costs_what_is_allowed_and_misses_what_is_counted() {
+    let (_server, target) = Server::start(SERVERS[1], 1);
+    let load = SlowLoad { healthy: 5, stuck: 20, size: 16_384, messages: 400, buffer_bytes: 64 << 10 };
+    let slowed = load.run(&target).expect("the load runs");
+    assert_eq!(slowed.sent, 20 * 402);
+    assert!(slowed.delivered > 0 && slowed.dropped > 0, "{slowed}");
+    assert_eq!(slowed.delivered + slowed.dropped, slowed.sent, "{slowed}");
+    assert!(slowed.grown_bytes < 22 << 20, "{slowed}");
+}
+
+#[test]
+fn floods_are_answered_and_leave_memory_as_it_is() {
+    for (flood, path, most) in [
+        (Flood::Pings, "/", 4 << 20),
+        (Flood::UnreadPings, "/", 4 << 20),
+        (Flood::EmptyMessages, "/", 4 << 20),
+        (Flood::TinyFragments, "/", 4 << 20),
+        (Flood::EmptyFragments, "/", 4 << 20),
+        // The largest message, in a buffer that grows by doubling; it would be 32 MiB.
+        (Flood::Bombs(32 << 20), "/deflate", 20 << 20),
+    ] {
+        let (_server, target) = Server::start(SERVERS[1], 1);
+        let load = FloodLoad { flood, path: path.into(), connections: 10, duration: DURATION };
+        let flooded = load.run(&target).unwrap_or_else(|error| panic!("{flood:?}: {error}"));
+        assert!(flooded.grown_bytes < most, "{flood:?}: {flooded}");
+    }
 }

@@ -1,5 +1,5 @@
 //! Raw echo on the fast lane: `/` and `/echo` send back what comes; what comes in on `/pub` goes to everyone on `/sub`
-//! and, as far as they read, on `/slow`.
+//! and, as far as they read, on `/slow`. `/deflate` echoes, too, and compresses.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -11,8 +11,8 @@ use clap::{Parser, ValueEnum};
 use slab::Slab;
 use wingbeat_bench::suite::SLOW_LIMIT_BYTES;
 use wingbeat_transport::{
-    CheckOrigin, Closed, Config, ConnectionId, Context, EncodedMessage, Handler, Message, Server, SocketOptions, Turn,
-    WebSocket, WhenFull, WorkerId, not_found,
+    CheckOrigin, Closed, Config, ConnectionId, Context, DeflateConfig, EncodedMessage, Handler, Listener, Message,
+    Server, SocketOptions, TlsConfig, Turn, WebSocket, WhenFull, WorkerId, not_found,
 };
 use wingbeat_websocket::Limits;
 
@@ -42,6 +42,8 @@ enum Lane {
     Handler,
     /// By a task that receives and sends in a loop.
     Loop,
+    /// By a handler's callbacks, over TLS with a certificate that nobody knows.
+    Tls,
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -119,6 +121,11 @@ impl Handler for Publisher {
     }
 }
 
+fn certificate() -> Result<TlsConfig, Box<dyn Error>> {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    Ok(TlsConfig::from_pem(own.cert.pem().as_bytes(), own.signing_key.serialize_pem().as_bytes())?)
+}
+
 fn main() -> ExitCode {
     match serve(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -130,7 +137,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let mut config = Config::default().with_listen(arguments.listen);
+    let mut config = match arguments.lane {
+        Lane::Tls => Config::default().with_listener(Listener::tcp(arguments.listen).with_tls(certificate()?)),
+        Lane::Handler | Lane::Loop => Config::default().with_listen(arguments.listen),
+    };
     if let Some(threads) = arguments.threads {
         config = config.with_threads(usize::from(threads));
     }
@@ -143,15 +153,18 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .with_check_origin(CheckOrigin::Any);
     let slow =
         options.clone().with_max_output(SLOW_LIMIT_BYTES, max_output_messages).with_when_full(WhenFull::DropOldest);
+    // As a public server has it, whose limits a bomb is held against.
+    let deflating = options.clone().with_limits(Limits::DEFAULT).with_deflate(DeflateConfig::default());
     let mut server = Server::new(config);
     for path in ["/", "/echo"] {
         server = match arguments.lane {
-            Lane::Handler => server.handler(path, options.clone(), |_| Ok(Echo)),
+            Lane::Handler | Lane::Tls => server.handler(path, options.clone(), |_| Ok(Echo)),
             Lane::Loop => server.socket(path, options.clone(), echo),
         };
     }
     let mut running = server
         .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
+        .handler("/deflate", deflating, |_| Ok(Echo))
         .handler("/slow", slow, |_| Ok(Subscriber::default()))
         .handler("/dropped", options.clone(), |_| Ok(Counter))
         .handler("/pub", options, |_| Ok(Publisher))

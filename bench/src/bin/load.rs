@@ -12,7 +12,7 @@ use serde::Serialize;
 use wingbeat_bench::load::channels::{ChannelEchoLoad, ChannelFanoutLoad, ChannelIdleLoad, SOCKET_PATH};
 use wingbeat_bench::load::echo::EchoLoad;
 use wingbeat_bench::load::fanout::FanoutLoad;
-use wingbeat_bench::load::idle::IdleLoad;
+use wingbeat_bench::load::idle::{IdleLoad, Lane};
 use wingbeat_bench::load::payload::Payload;
 use wingbeat_bench::load::report::Report;
 use wingbeat_bench::load::slow::SlowLoad;
@@ -209,7 +209,7 @@ fn measure(arguments: Arguments) -> Result<String, Box<dyn Error>> {
     let (sentence, json) = match arguments.mode {
         Mode::Idle { path, connections, silent } => {
             let (from, to) = two(&connections)?;
-            told(IdleLoad { path, from, to, is_echoed: !silent }.run(&target)?)?
+            told(IdleLoad { path, from, to, is_echoed: !silent, lane: Lane::Plain }.run(&target)?)?
         }
         Mode::ChanIdle { path, connections, pushed } => {
             let (from, to) = two(&connections)?;

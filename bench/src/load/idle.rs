@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::echo::check;
+use super::lanes::{Multiplexed, open_tls};
 use super::payload::Payload;
 use super::target::Target;
 use crate::process::resident_bytes;
@@ -29,8 +29,21 @@ pub struct IdleLoad {
     pub from: usize,
     /// Connections at the second.
     pub to: usize,
-    /// Whether each gets one echo of 20 bytes first.
+    /// Whether each gets one echo of 20 bytes first. In other lanes than the plain one each does.
     pub is_echoed: bool,
+    /// How they come.
+    pub lane: Lane,
+}
+
+/// How a connection comes to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// HTTP/1.1 over TCP.
+    Plain,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 over TCP, so many WebSockets to a connection.
+    Http2(usize),
 }
 
 /// What connections cost.
@@ -57,23 +70,34 @@ impl fmt::Display for Slope {
 impl IdleLoad {
     /// Opens the connections and reads the server's memory at both counts.
     pub fn run(&self, target: &Target) -> io::Result<Slope> {
-        slope(target, self.from, self.to, |already, count| {
-            let mut streams = target.open_from(&self.path, already, count)?;
-            if self.is_echoed {
-                let kind = Payload::Binary;
-                check(&mut streams, &kind.client_frame(ECHO_BYTES), &kind.server_frame(ECHO_BYTES))?;
+        let kind = Payload::Binary;
+        let (frame, answer) = (kind.client_frame(ECHO_BYTES), kind.server_frame(ECHO_BYTES));
+        let echo = (frame.as_slice(), answer.as_slice());
+        match self.lane {
+            Lane::Plain => slope(target, self.from, self.to, |already, count| {
+                let mut streams = target.open_from(&self.path, already, count)?;
+                if self.is_echoed {
+                    check(&mut streams, &frame, &answer)?;
+                }
+                Ok(streams)
+            }),
+            Lane::Tls => {
+                slope(target, self.from, self.to, |already, count| open_tls(target, &self.path, already, count, echo))
             }
-            Ok(streams)
-        })
+            Lane::Http2(per_connection) => {
+                let mut multiplexed = Multiplexed::new(per_connection)?;
+                slope(target, self.from, self.to, |_, count| multiplexed.open(target, &self.path, count, echo))
+            }
+        }
     }
 }
 
 /// Lets `open` open connections (given: how many are open, how many more), up to both counts, and reads the memory.
-pub(super) fn slope(
+pub(super) fn slope<S>(
     target: &Target,
     from: usize,
     to: usize,
-    mut open: impl FnMut(usize, usize) -> io::Result<Vec<TcpStream>>,
+    mut open: impl FnMut(usize, usize) -> io::Result<Vec<S>>,
 ) -> io::Result<Slope> {
     let pid = target.pid.ok_or_else(|| io::Error::other("memory needs the server's process: --pid"))?;
     let mut streams = open(0, from)?;

@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod echo;
 pub mod fanout;
+pub mod flood;
 pub mod frame;
 pub mod idle;
 pub mod payload;
@@ -15,4 +16,5 @@ pub mod windows;
 
 mod bursts;
 mod flow;
+mod lanes;
 mod phoenix;

@@ -35,12 +35,19 @@ impl Target {
 
     /// As [`open`](Self::open), where `already` connections are open: the source address changes before ports run out.
     pub fn open_from(&self, path: &str, already: usize, count: usize) -> io::Result<Vec<TcpStream>> {
-        self.open_by(path, count, |index| self.connect(already + index))
+        self.open_by(&self.request(path), count, |index| self.connect(already + index))
+    }
+
+    /// As [`open`](Self::open), with permessage-deflate, which the server must agree on.
+    pub fn open_deflating(&self, path: &str, count: usize) -> io::Result<Vec<TcpStream>> {
+        let plain = self.request(path);
+        let request = plain.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+        self.open_by(&request, count, |index| self.connect(index))
     }
 
     /// As [`open`](Self::open), with receive buffers of so many bytes in the kernel.
     pub fn open_narrow(&self, path: &str, count: usize, receive_bytes: usize) -> io::Result<Vec<TcpStream>> {
-        self.open_by(path, count, |index| {
+        self.open_by(&self.request(path), count, |index| {
             let socket = self.socket(index)?;
             socket.set_recv_buffer_size(receive_bytes)?;
             self.connect_by(socket)
@@ -49,11 +56,10 @@ impl Target {
 
     fn open_by(
         &self,
-        path: &str,
+        request: &str,
         count: usize,
         connect: impl Fn(usize) -> io::Result<TcpStream>,
     ) -> io::Result<Vec<TcpStream>> {
-        let request = self.request(path);
         let mut streams = Vec::with_capacity(count);
         while streams.len() < count {
             let batch = BATCH.min(count - streams.len());

@@ -9,6 +9,7 @@ use super::server::{Placement, Server};
 use super::table::Table;
 use super::verdict::{self, Goal};
 use super::{Format, Suite, markdown};
+use crate::load::idle::Lane;
 use crate::load::target::Target;
 
 /// What the floor is called.
@@ -72,10 +73,12 @@ impl Contest {
     }
 
     /// Our echo server once more for each of the lanes, which have cells of their own.
-    pub(super) fn with_lanes(mut self, lanes: &[(&str, &[&str])]) -> Self {
+    pub(super) fn with_lanes(mut self, lanes: &[(&str, &[&str], Lane)]) -> Self {
         if let Some(ours) = self.programs.iter().find(|program| program.kind == Kind::Ours).cloned() {
-            let lane =
-                |(name, arguments): &(&str, &[&str])| Program { kind: Kind::Variant, ..ours.with(*name, arguments) };
+            let lane = |(name, arguments, _): &(&str, &[&str], Lane)| Program {
+                kind: Kind::Variant,
+                ..ours.with(*name, arguments)
+            };
             self.programs.extend(lanes.iter().map(lane));
         }
         self

@@ -4,6 +4,7 @@
 mod cells;
 mod contest;
 mod figures;
+mod flood;
 mod markdown;
 mod programs;
 mod raw;
@@ -37,6 +38,8 @@ pub enum Name {
     Idle,
     /// Readers that do not read, and those who do beside them.
     Slow,
+    /// Frames that say little, many of them, and messages that grow.
+    Flood,
     /// Pushes that are replied to, and broadcasts, against raw frames of the floor.
     Channels,
     /// Memory of a connection with one joined channel.
@@ -48,8 +51,16 @@ pub enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 7] =
-        [Self::Echo, Self::Fanout, Self::Idle, Self::Slow, Self::Channels, Self::ChannelIdle, Self::JoinStorm];
+    const ALL: [Self; 8] = [
+        Self::Echo,
+        Self::Fanout,
+        Self::Idle,
+        Self::Slow,
+        Self::Flood,
+        Self::Channels,
+        Self::ChannelIdle,
+        Self::JoinStorm,
+    ];
 }
 
 /// How the outcome is told.
@@ -111,6 +122,9 @@ impl Suite {
         }
         let mut is_good = true;
         for &name in names {
+            if name == Name::Flood {
+                is_good &= flood::run(self, placement)?;
+            }
             if name == Name::Slow {
                 // Who counts the drops is one worker.
                 slow::run(self, placement.with_one_thread())?;
@@ -134,7 +148,7 @@ impl Suite {
             Name::Channels => Contest::channels("channels", self, cells::channels(self.duration))?,
             Name::ChannelIdle => Contest::channels("channel-idle", self, cells::channel_idle())?.with_fresh_servers(),
             Name::JoinStorm => Contest::channels("join-storm", self, cells::join_storm())?.with_fresh_servers(),
-            Name::Slow | Name::All => return Ok(None),
+            Name::Slow | Name::Flood | Name::All => return Ok(None),
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cells::{Cell, IDLE, Judged, Outcome};
 use crate::load::echo::EchoLoad;
 use crate::load::fanout::FanoutLoad;
-use crate::load::idle::IdleLoad;
+use crate::load::idle::{IdleLoad, Lane};
 use crate::load::payload::Payload;
 use crate::load::windows::Pace;
 
@@ -82,18 +82,22 @@ pub(super) fn fanout(duration: Duration) -> Vec<Cell> {
     FANOUT.map(cell).into()
 }
 
-/// How else we can be set up: what it is called, and how our echo server is started for it.
-pub(super) const LANES: [(&str, &[&str]); 1] = [("in a loop", &["--lane", "loop"])];
+/// How else we can be talked to: what it is called, how our echo server is started for it, how connections come.
+pub(super) const LANES: [(&str, &[&str], Lane); 4] = [
+    ("received in a loop", &["--lane", "loop"], Lane::Plain),
+    ("over TLS", &["--lane", "tls"], Lane::Tls),
+    ("over HTTP/2, 100 to a connection", &[], Lane::Http2(100)),
+    ("over HTTP/2, alone", &[], Lane::Http2(1)),
+];
 
 pub(super) fn idle() -> Vec<Cell> {
-    let load = IdleLoad { path: "/".into(), from: IDLE.0, to: IDLE.1, is_echoed: true };
-    let plain = load.clone();
+    let load = |lane| IdleLoad { path: "/".into(), from: IDLE.0, to: IDLE.1, is_echoed: true, lane };
+    let plain = load(Lane::Plain);
     let plain = Cell::alike("after one message".into(), move |target| plain.run(target).map(Outcome::Memory))
         .with_judged(Judged { is_named: true, ..Judged::default() });
-    let lanes = LANES.into_iter().map(|(lane, _)| {
-        let load = load.clone();
-        let cell = Cell::new(format!("after one message, {lane}"), move |target| load.run(target).map(Outcome::Memory));
-        cell.for_variant(lane)
+    let lanes = LANES.into_iter().map(|(name, _, lane)| {
+        let load = load(lane);
+        Cell::new(name.into(), move |target| load.run(target).map(Outcome::Memory)).for_variant(name)
     });
     std::iter::once(plain).chain(lanes).collect()
 }
