@@ -45,9 +45,8 @@ const SPECS: &[Spec] = &[Spec {
         },
         Waiting {
             rows: &[
-                "T5", "L10", "CB6", "CB8", "CB9", "CB10", "CB11", "CB12", "CB13", "CB14", "CB15", "CB16", "CB17",
-                "CB18", "CB19", "CB20", "CB21", "CB22", "CB23", "CB24", "CB32", "CB33", "CB37", "CB38", "CB39", "CB40",
-                "CB41", "CB42", "CB43", "CB44",
+                "T5", "CB6", "CB8", "CB9", "CB10", "CB11", "CB12", "CB13", "CB15", "CB16", "CB18", "CB19", "CB20",
+                "CB21", "CB22", "CB23", "CB24", "CB33", "CB37", "CB38", "CB39", "CB40", "CB41", "CB42", "CB43", "CB44",
             ],
             issue: "Handlers",
             reason: "the handler is being completed, and so are HTTP/2 and the limits by rate and address",
