@@ -117,6 +117,8 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS_PER_BATCH);
         let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
         let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
+        // What there is none of yet shall be seen, too.
+        self.turn.publish();
         while !self.is_done() {
             if !self.turn.has_work() {
                 self.wait(&set, &mut alarm, &mut commands).await;
