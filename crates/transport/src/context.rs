@@ -172,7 +172,7 @@ impl Context<'_> {
     pub fn pause(&mut self) {
         self.settle();
         if self.is_open() {
-            self.turn.connections[self.key].paused = true;
+            self.turn.set_paused(self.key, true);
         }
     }
 

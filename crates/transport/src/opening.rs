@@ -22,6 +22,7 @@ use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
+use crate::rate_limit::Meter;
 use crate::redaction::Redaction;
 use crate::seats::Seat;
 use crate::server::refusal;
@@ -244,6 +245,9 @@ impl Turn {
         if let Some(live) = live {
             self.connections[key].extra_mut().keep_alive = Some(live);
             self.schedule_timers(key);
+        }
+        if let Some(limit) = self.connections[key].options.rate_limit {
+            self.connections[key].extra_mut().meter = Some(Meter::new(limit, self.now));
         }
         self.note_open(key, &upgrade.response, upgrade.asked);
         // Before the callback, after which the connection may be gone.

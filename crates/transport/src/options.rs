@@ -9,6 +9,7 @@ use wingbeat_websocket::{CloseCode, Limits};
 use crate::keep_alive::KeepAlive;
 use crate::origin::CheckOrigin;
 use crate::pressure::WhenFull;
+use crate::rate_limit::RateLimit;
 
 /// What one connection may do and cost. One value is shared by all connections of a mount.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct SocketOptions {
     /// How long a message may take from its first byte to its last; `None` any time. Default: 5 min. Beyond it: Close
     /// 1008. What arrives byte by byte is never silent, so the idle timeout does not end it.
     pub message_timeout: Option<Duration>,
+    /// How much the peer may send. Default: `None`, as much as it likes; [`RateLimit::default`] suits a public server.
+    pub rate_limit: Option<RateLimit>,
     /// How long the peer may take to answer our Close, and to hang up after it. Default: 5 s.
     pub close_timeout: Duration,
     /// Bytes that may wait for a peer that does not read, counted as the memory they take. Default: 1 MiB. Beyond it:
@@ -69,6 +72,7 @@ impl Default for SocketOptions {
             idle_close: CloseCode::GOING_AWAY,
             keep_alive: None,
             message_timeout: Some(Duration::from_secs(300)),
+            rate_limit: None,
             close_timeout: Duration::from_secs(5),
             max_output_bytes: 1 << 20,
             max_output_messages: 1024,
@@ -113,6 +117,12 @@ impl SocketOptions {
     #[must_use]
     pub fn with_message_timeout(self, message_timeout: Option<Duration>) -> Self {
         Self { message_timeout, ..self }
+    }
+
+    /// Sets how much the peer may send.
+    #[must_use]
+    pub fn with_rate_limit(self, rate_limit: RateLimit) -> Self {
+        Self { rate_limit: Some(rate_limit), ..self }
     }
 
     /// Sets how long the peer may take to answer our Close.

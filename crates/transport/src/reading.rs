@@ -138,11 +138,24 @@ impl Turn {
     pub(crate) fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
         let takes_parts = self.connections[key].takes_parts;
+        let is_metered = self.connections[key].is_metered();
         loop {
+            let before = used;
+            if is_metered && used < input.len() {
+                if !self.is_within_rate(key) {
+                    let is_over =
+                        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Lingering);
+                    return if is_over { Some(input.len()) } else { (used > 0).then_some(used) };
+                }
+                self.end_run_early();
+            }
             let run = self.catch(key, |handler, turn| match takes_parts {
                 false => turn.deliver_messages(key, handler, input, &mut used),
                 true => turn.deliver_fragments(key, handler, input, &mut used),
             });
+            if is_metered {
+                self.count_input(key, used - before);
+            }
             match run {
                 Some(Ok(Run::Over)) | None => break,
                 Some(Ok(Run::Interrupted)) => self.carry_out(),
