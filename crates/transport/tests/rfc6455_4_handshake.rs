@@ -322,6 +322,8 @@ fn ws_sec5_a_head_without_end_is_cut_at_the_cap() {
     writer.join().expect("no panic");
 }
 
+/// tungstenite parsed all of a head with each read (CVE-2023-43669); what it costs here is counted in the core, this shows
+/// that the transport asks the core no oftener than it has to.
 #[test]
 fn ws_sec17_a_head_byte_by_byte_costs_no_quadratic_time() {
     let server = Server::new(config()).handler("/", options(), |_| Ok(Silent));
@@ -336,12 +338,14 @@ fn ws_sec17_a_head_byte_by_byte_costs_no_quadratic_time() {
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
+/// ws crashed over more headers than its parser kept (CVE-2024-37890).
 #[test]
 fn ws_sec18_two_thousand_headers() {
     let (server, _events) = echo_server();
     check_refused(&upgrade("/", server.addr(), &"a: b\r\n".repeat(2000)), &server, 431, "too large");
 }
 
+/// Line breaks in headers, and the bytes over 7F that made a worker of Granian panic (2026).
 #[test]
 fn ws_sec11_sec36_bytes_that_no_header_may_have() {
     let (server, _events) = echo_server();

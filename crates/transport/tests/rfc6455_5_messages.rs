@@ -236,6 +236,7 @@ fn ws_sec9_too_large_frames_and_messages_are_1009_before_their_payload() {
     check_failed(&server, &events, &five, 1008, "fragments (SEC8)");
 }
 
+/// Bun panicked when a Close came in two packets (PR 23832).
 #[test]
 fn ws_sec38_a_close_may_come_byte_by_byte() {
     let (server, events) = echo_server();

@@ -140,6 +140,7 @@ fn a_long_broadcast_is_shared_compressed_too() {
     }
 }
 
+/// Bandit inflated a bomb without a limit (CVE-2026-39804).
 #[test]
 fn ws_d18_a_bomb_ends_its_own_connection_with_1009() {
     let limits = Limits::DEFAULT.with_max_message_bytes(64 << 10);
