@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::Waiting;
+use crate::drain::Drain;
 use crate::error::SendError;
 use crate::handle::ConnectionHandle;
 use crate::handler::Info;
@@ -107,6 +108,10 @@ pub(crate) enum Command {
     HttpEnded,
     TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
+    Drain {
+        drain: Box<Drain>,
+        by: Instant,
+    },
     Stop {
         code: CloseCode,
         reason: Box<str>,

@@ -173,7 +173,7 @@ impl Worker {
         }
         let id = self.turn.id_of(key);
         self.turn.begin(key, upgrade);
-        self.close_if_stopping(id);
+        self.close_if_leaving(id);
         self.turn.carry_out();
         self.take_turn(key);
     }

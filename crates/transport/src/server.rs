@@ -211,7 +211,7 @@ fn bind_all(config: &Config, listeners: &[Listener]) -> Result<(Vec<Vec<Acceptor
     let mut by_worker: Vec<Vec<Acceptor>> = (0..workers).map(|_| Vec::new()).collect();
     let mut local_addrs = Vec::new();
     for listener in listeners {
-        let (acceptors, local) = bind(&listener.place, workers, config.send_buffer_bytes)?;
+        let (acceptors, local) = bind(&listener.place, workers, config)?;
         local_addrs.extend(local);
         by_worker.iter_mut().zip(acceptors).for_each(|(worker, acceptor)| worker.push(acceptor));
     }

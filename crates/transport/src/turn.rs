@@ -277,6 +277,7 @@ impl Turn {
             | Command::Wake { .. }
             | Command::HttpEnded
             | Command::TaskEnded
+            | Command::Drain { .. }
             | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }

@@ -17,11 +17,9 @@ use bytes::Bytes;
 use mio::{Events, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
-use wingbeat_websocket::CloseCode;
 
 use crate::binding::Acceptor;
-use crate::connection::Phase;
-use crate::handler::Cause;
+use crate::drain::Leaving;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
 use crate::server::Shared;
@@ -70,14 +68,7 @@ pub(crate) struct Worker {
     receiver: InboxReceiver,
     /// Connections that hyper serves.
     pub(crate) http_connections: usize,
-    stopping: Option<Stopping>,
-}
-
-/// How the server ends.
-struct Stopping {
-    code: CloseCode,
-    reason: Box<str>,
-    by: Instant,
+    pub(crate) leaving: Option<Leaving>,
 }
 
 /// The set's descriptor, for tokio to watch; the set itself stays ours.
@@ -114,7 +105,7 @@ impl Worker {
             accept_at: None,
             receiver,
             http_connections: 0,
-            stopping: None,
+            leaving: None,
         })
     }
 
@@ -146,19 +137,19 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        let Some(Stopping { by, .. }) = self.stopping else { return false };
+        let Some(leaving) = &self.leaving else { return false };
         let is_empty = self.turn.connections.is_empty() && self.http_connections == 0 && self.turn.tasks == 0;
-        is_empty || Instant::now() >= by
+        is_empty || leaving.is_over()
     }
 
-    fn keys(&self) -> Vec<usize> {
+    pub(crate) fn keys(&self) -> Vec<usize> {
         self.turn.connections.iter().map(|(key, _)| key).collect()
     }
 
     /// Until there is readiness, a command or a deadline.
     async fn wait(&mut self, set: &AsyncFd<Watched>, alarm: &mut Alarm, commands: &mut Vec<Command>) {
-        let stop_at = self.stopping.as_ref().map(|stopping| stopping.by);
-        let next = [self.turn.wheel.next(), self.accept_at, stop_at].into_iter().flatten().min();
+        let leave_at = self.leaving.as_ref().map(Leaving::next);
+        let next = [self.turn.wheel.next(), self.accept_at, leave_at].into_iter().flatten().min();
         poll_fn(|cx| {
             let has_commands = self.receiver.receiver.poll_recv_many(cx, commands, COMMANDS_PER_BATCH).is_ready();
             let is_ready = set.poll_read_ready(cx).is_ready();
@@ -188,6 +179,9 @@ impl Worker {
         if self.accept_at.is_some_and(|at| at <= begun) {
             self.accept_at = None;
             self.accept();
+        }
+        if self.leaving.is_some() {
+            self.drain(begun);
         }
         self.turn.flush(WRITES_PER_BATCH);
         self.turn.carry_out();
@@ -256,7 +250,8 @@ impl Worker {
             Command::Wake { to } => self.handle_wake(to),
             Command::HttpEnded => self.http_connections -= 1,
             Command::TaskEnded => self.turn.tasks -= 1,
-            Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
+            Command::Stop { code, reason, by } => self.stop(Leaving::at_once(code, reason, by)),
+            Command::Drain { drain, by } => self.begin_drain(*drain, by),
             command => self.turn.apply(command),
         }
         self.turn.carry_out();
@@ -265,6 +260,26 @@ impl Worker {
     fn accept(&mut self) {
         for index in 0..self.acceptors.len() {
             self.accept_at_listener(index);
+        }
+    }
+
+    /// Takes all who wait.
+    pub(crate) fn accept_the_last(&mut self) {
+        for _ in 0..ACCEPTS_PER_BATCH {
+            self.accept_at = None;
+            self.accept();
+            // None are left, or none can be taken now.
+            if self.accept_at.is_none_or(|at| at > Instant::now()) {
+                break;
+            }
+        }
+    }
+
+    /// Accepts no more.
+    pub(crate) fn end_listening(&mut self) {
+        self.accept_at = None;
+        for mut acceptor in self.acceptors.drain(..) {
+            let _ = acceptor.deregister(self.poll.registry());
         }
     }
 
@@ -304,31 +319,6 @@ impl Worker {
             (connection.listener, connection.phase) = (listener, phase);
             let deadline = self.turn.wheel.deadline(self.turn.now, self.shared.config.handshake_timeout);
             self.turn.set_deadline(key, deadline);
-        }
-    }
-
-    /// Accepts no more and closes what there is; at `by` the rest is dropped.
-    fn stop(&mut self, stopping: Stopping) {
-        for mut acceptor in self.acceptors.drain(..) {
-            let _ = acceptor.deregister(self.poll.registry());
-        }
-        for key in self.keys() {
-            match self.turn.connections[key].phase {
-                Phase::Open => self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason),
-                Phase::Preamble | Phase::Head => self.turn.lose(key),
-                Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
-                Phase::Closing | Phase::Lingering => {}
-            }
-        }
-        self.stopping = Some(stopping);
-    }
-
-    /// A connection that opened although the server is going down.
-    pub(crate) fn close_if_stopping(&mut self, id: ConnectionId) {
-        if let Some(stopping) = &self.stopping
-            && let Some(key) = self.turn.key_of(id)
-        {
-            self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason);
         }
     }
 }
