@@ -208,9 +208,10 @@ impl Turn {
         let pieces = answers.pieces(&self.cork, input);
         let (length, kept) = (answers.len(&self.cork), |written| answers.messages_after(written));
         match connection.output.write_through(&mut connection.stream, pieces, length, kept) {
-            Ok(Written::All) => {}
+            Ok(Written::All) => self.figures.count_written(length, answers.messages as usize),
             Ok(Written::Blocked) => {
                 connection.blocked = true;
+                self.note_stall(key, length, answers.messages as usize);
                 self.note_congestion(key);
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 use crate::connection::{Connection, Phase};
 use crate::handler::{Cause, Closed};
 use crate::inbox::ConnectionId;
+use crate::pulse::Deed;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
 
@@ -119,6 +120,7 @@ impl Turn {
         if self.connections[key].handler.is_some() {
             self.note_close(key, &closed);
         }
+        self.pulse.note(Deed::Close, key);
         self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
         let handler = self.connections[key].handler.take();
         if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {

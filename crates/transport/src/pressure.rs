@@ -8,6 +8,7 @@ use crate::error::SendError;
 use crate::handler::{Cause, Handler};
 use crate::inbox::{Command, ConnectionId};
 use crate::output::Order;
+use crate::pulse::Deed;
 use crate::turn::Turn;
 
 /// What happens to a message for a peer that does not read and whose output is full, see
@@ -177,6 +178,7 @@ impl Turn {
         if let Some(key) = self.key_of(to)
             && self.connections[key].phase == Phase::Open
         {
+            self.pulse.note(Deed::Drained, key);
             self.call_only(key, Handler::handle_drained);
         }
     }

@@ -158,8 +158,11 @@ impl Turn {
         }
         let (pieces, length) = ([&frame[..], payload].into_iter(), frame.len() + payload.len());
         match connection.output.write_through(&mut connection.stream, pieces, length, |_| 1) {
-            Ok(Written::All) => {}
-            Ok(Written::Blocked) => connection.blocked = true,
+            Ok(Written::All) => self.figures.count_written(length, 1),
+            Ok(Written::Blocked) => {
+                connection.blocked = true;
+                self.note_stall(key, length, 1);
+            }
             Err(error) => {
                 connection.blame(&error);
                 self.mark_lost(key);

@@ -22,6 +22,7 @@ use crate::binding::Acceptor;
 use crate::drain::Leaving;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
+use crate::pulse::{Deed, Pulse};
 use crate::server::Shared;
 use crate::stream::{Socket, Stream};
 use crate::turn::Turn;
@@ -87,13 +88,14 @@ impl Worker {
         mut acceptors: Vec<Acceptor>,
         receiver: InboxReceiver,
         serve_http: ServeHttp,
+        pulse: Pulse,
     ) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         for (index, acceptor) in acceptors.iter_mut().enumerate() {
             acceptor.register(poll.registry(), Token(FIRST_LISTENER + index))?;
         }
         Ok(Self {
-            turn: Turn::new(&shared, id, Wheel::new(Instant::now())),
+            turn: Turn::new(&shared, id, Wheel::new(Instant::now()), pulse),
             poll,
             // An unfinished head lies before what is read next.
             buffer: vec![0; shared.config.read_buffer_bytes.max(shared.config.max_head_bytes + MIN_READ_BYTES)],
@@ -133,6 +135,7 @@ impl Worker {
             self.turn.lose(key);
         }
         self.turn.carry_out();
+        self.turn.publish();
         Ok(())
     }
 
@@ -149,7 +152,8 @@ impl Worker {
     /// Until there is readiness, a command or a deadline.
     async fn wait(&mut self, set: &AsyncFd<Watched>, alarm: &mut Alarm, commands: &mut Vec<Command>) {
         let leave_at = self.leaving.as_ref().map(Leaving::next);
-        let next = [self.turn.wheel.next(), self.accept_at, leave_at].into_iter().flatten().min();
+        let publish_at = self.turn.figures.publish_at().map(|tick| self.turn.wheel.instant(tick));
+        let next = [self.turn.wheel.next(), self.accept_at, leave_at, publish_at].into_iter().flatten().min();
         poll_fn(|cx| {
             let has_commands = self.receiver.receiver.poll_recv_many(cx, commands, COMMANDS_PER_BATCH).is_ready();
             let is_ready = set.poll_read_ready(cx).is_ready();
@@ -165,6 +169,7 @@ impl Worker {
         commands: &mut Vec<Command>,
     ) -> io::Result<()> {
         let _present = InTurn::enter(&self.inbox);
+        self.turn.pulse.begin();
         let begun = Instant::now();
         self.turn.now = self.turn.wheel.tick(begun);
         self.receiver.settle(commands.len());
@@ -183,12 +188,16 @@ impl Worker {
         if self.leaving.is_some() {
             self.drain(begun);
         }
+        self.turn.pulse.note(Deed::Other, 0);
         self.turn.flush(WRITES_PER_BATCH);
         self.turn.carry_out();
         let spent = begun.elapsed();
         if spent > SLOW_BATCH {
-            tracing::warn!(worker = self.turn.id.index(), ?spent, "a callback blocks its worker");
+            self.turn.note_slow_turn(spent);
         }
+        self.turn.pulse.end();
+        self.turn.figures.now.http_connections = self.http_connections as u64;
+        self.turn.publish_in_time();
         Ok(())
     }
 
@@ -301,7 +310,9 @@ impl Worker {
     }
 
     fn admit(&mut self, listener: u8, mut socket: Socket, peer: Option<SocketAddr>) {
+        self.turn.figures.now.accepted += 1;
         let Some(mut seat) = self.shared.seats.take() else {
+            self.turn.figures.now.turned_away += 1;
             if self.shared.listeners[usize::from(listener)].tls.is_none() {
                 // One small write to an empty socket buffer; who cannot take even that learns nothing.
                 let _ =
@@ -310,6 +321,7 @@ impl Worker {
             return;
         };
         if !self.is_within_address_limit(listener, peer, &mut seat) {
+            self.turn.figures.now.turned_away += 1;
             return self.turn_away(listener, socket);
         }
         let Some((stream, phase)) = self.prepare(listener, socket, peer) else { return };
