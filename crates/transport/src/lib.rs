@@ -52,6 +52,7 @@ mod running;
 mod seats;
 mod sending;
 mod server;
+mod spin;
 mod stream;
 mod tasks;
 mod tls;
