@@ -25,6 +25,8 @@ pub(crate) enum Suite {
     Autobahn(autobahn::Selection),
     /// Talks to other implementations, compressed: ws and Python's websockets both ways, Chromium.
     Peers,
+    /// Connects through nginx and haproxy.
+    Proxies,
     /// Checks the browser client by itself.
     Client,
     /// Chats in a real browser.
@@ -38,6 +40,7 @@ impl Suite {
             Self::Phoenix => phoenix(workspace),
             Self::Autobahn(selection) => selection.run(workspace),
             Self::Peers => peers(workspace),
+            Self::Proxies => proxies(workspace),
             Self::Client => client(workspace),
             Self::Browser => browser(workspace),
         }
@@ -92,6 +95,17 @@ pub(crate) fn browser(workspace: &Workspace) -> Result<Tally, Failure> {
     let binary = workspace.build("wingbeat-cli", "wingbeat")?;
     let mut npm = workspace.command("npm");
     let output = workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_BINARY", binary))?;
+    Ok(Tally::of(&output))
+}
+
+/// Our server behind proxies of others.
+pub(crate) fn proxies(workspace: &Workspace) -> Result<Tally, Failure> {
+    let folder = workspace.root.join("conformance/proxies");
+    install::npm_packages(workspace, &folder)?;
+    install::proxies(workspace)?;
+    let app = workspace.build(PACKAGE, "proxied-app")?;
+    let mut npm = workspace.command("npm");
+    let output = workspace.run(npm.args(["test", "--silent"]).current_dir(folder).env("WINGBEAT_PROXIED_APP", app))?;
     Ok(Tally::of(&output))
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Tally, Failure> {
     for folder in workspace.npm_folders()? {
         npm_packages(workspace, &folder)?;
     }
+    proxies(workspace)?;
     autobahn(workspace)?;
     python_peer(workspace)?;
     Ok(Tally::PASSED)
@@ -24,6 +25,19 @@ fn system_packages(workspace: &Workspace) -> Result<(), Failure> {
         ("nodejs", answers("node", &["--version"])),
         ("npm", answers("npm", &["--version"])),
         ("valgrind", answers("valgrind", &["--version"])),
+    ]
+    .into_iter()
+    .filter_map(|(package, there)| (!there).then_some(package))
+    .collect();
+    apt_packages(workspace, &missing)
+}
+
+/// nginx with its module for streams, and haproxy. Neither is wanted as a service of this machine.
+pub(crate) fn proxies(workspace: &Workspace) -> Result<(), Failure> {
+    let missing: Vec<&str> = [
+        ("nginx-light", answers("nginx", &["-v"])),
+        ("libnginx-mod-stream", Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists()),
+        ("haproxy", answers("haproxy", &["-v"])),
     ]
     .into_iter()
     .filter_map(|(package, there)| (!there).then_some(package))

@@ -25,7 +25,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: dependencies::check,
     },
     Step { name: "spec", about: "each row of the specifications has a test that bears its name", run: spec::check_all },
-    Step { name: "install", about: "a browser, Python's venv, valgrind, npm packages, Autobahn", run: install::all },
+    Step {
+        name: "install",
+        about: "a browser, nginx, haproxy, Python's venv, valgrind, npm packages, Autobahn",
+        run: install::all,
+    },
     Step { name: "clippy", about: "no warning, all targets, all features", run: clippy },
     Step { name: "features", about: "builds without default features", run: no_features },
     Step { name: "doc", about: "the documentation builds without a warning", run: documentation },
@@ -46,6 +50,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "phoenix", about: "the unmodified npm client", run: conformance::phoenix },
     Step { name: "peers", about: "ws, Python's websockets and Chromium, compressed", run: conformance::peers },
+    Step { name: "proxies", about: "nginx and haproxy before us", run: conformance::proxies },
     Step { name: "browser", about: "the chat in a real browser", run: conformance::browser },
     Step {
         name: "autobahn",

@@ -35,6 +35,9 @@ pub(super) fn run(suite: &Suite, placement: Placement) -> io::Result<bool> {
     let path = programs::build(env!("CARGO_PKG_NAME"), "echo")?;
     let ours = Program::new(Kind::Ours, "wingbeat", path);
     let table = Table::quiet("flood", suite.format);
+    if suite.format == Format::Markdown {
+        println!("| what comes | frames per second | CPU ns | grown MiB |\n| --- | --- | --- | --- |");
+    }
     let (mut goals, mut is_good) = (Vec::new(), true);
     for (name, path, flood, limit) in CELLS.into_iter().filter(|cell| cell.0.contains(&suite.only)) {
         let load = FloodLoad { flood, path: path.into(), connections: CONNECTIONS, duration: suite.duration };

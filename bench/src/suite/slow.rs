@@ -54,6 +54,10 @@ pub(super) fn run(suite: &Suite, placement: Placement) -> io::Result<()> {
         }
     }
     let table = Table::quiet("slow", suite.format);
+    if suite.format == Format::Markdown {
+        println!("| who is there | sent | delivered | dropped | per second | grown MiB | p50 us | p99 us |");
+        println!("|{}", " --- |".repeat(8));
+    }
     for runs in &both {
         runs.print(&table, suite.format);
     }

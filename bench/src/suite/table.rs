@@ -94,6 +94,9 @@ impl Table {
         if goals.is_empty() {
             return;
         }
+        if self.format == Format::Markdown {
+            println!("\n| goal | figure | |\n| --- | --- | --- |");
+        }
         for goal in goals {
             match self.format {
                 Format::Table => println!("{:<58} {:<44} {}", goal.what, goal.figure, goal.met()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 pub use wingbeat_transport::Running;
-use wingbeat_transport::{HttpService, Server};
+use wingbeat_transport::{HttpService, Mounted, Server};
 
 use crate::assets;
 use crate::config::{Config, MountOptions};
@@ -87,6 +87,9 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
 
     /// Listens, starts the workers, and returns. `app` serves what is not for a socket: an axum router, say.
     ///
+    /// Requests for sockets never reach `app`: tower layers around it see nothing of them. Where they are to count, have
+    /// a server of your own around [`into_service`](Self::into_service).
+    ///
     /// # Errors
     /// The address is taken, the secret too short, a path cannot be mounted, panics abort the program.
     pub fn start<S, B>(self, app: S) -> Result<Running, Error>
@@ -94,13 +97,56 @@ impl<A: Send + Sync + 'static> Endpoint<A> {
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        if cfg!(panic = "abort") {
-            return Err(Error::PanicAbort);
-        }
-        self.secret?;
+        self.check()?;
         let running = self.server.start(app)?;
         self.shared.handle.pubsub().start(running.workers());
         Ok(running)
+    }
+
+    /// Starts the workers without a listener, for a server that is there already; see
+    /// [`Server::into_service`]. What is returned beside the service ends the connections.
+    ///
+    /// # Errors
+    /// The secret is too short, a path cannot be mounted, panics abort the program.
+    pub fn into_service(self) -> Result<(Mounted, Running), Error> {
+        self.check()?;
+        let (mounted, running) = self.server.into_service()?;
+        self.shared.handle.pubsub().start(running.workers());
+        Ok((mounted, running))
+    }
+
+    /// As [`into_service`](Self::into_service): the sockets as routes, to be merged into an axum router or nested in it.
+    ///
+    /// ```no_run
+    /// # async fn example<S: wingbeat_channels::Socket<State = ()>>() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use wingbeat_channels::{Config, Endpoint};
+    /// # use wingbeat_transport::CloseCode;
+    /// # use std::time::Duration;
+    /// let (sockets, running) = Endpoint::new(Config::from_env()?).socket::<S>("/socket").router()?;
+    /// let app = axum::Router::new().merge(sockets);
+    /// let stopped = async {
+    ///     // .. when it is time:
+    ///     running.shutdown(CloseCode::SERVICE_RESTART, "", Duration::from_secs(10)).await;
+    /// };
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+    /// axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`into_service`](Self::into_service).
+    #[cfg(feature = "axum")]
+    pub fn router<R: Clone + Send + Sync + 'static>(self) -> Result<(axum::Router<R>, Running), Error> {
+        let (mounted, running) = self.into_service()?;
+        Ok((mounted.router(), running))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if cfg!(panic = "abort") {
+            return Err(Error::PanicAbort);
+        }
+        Ok(self.secret?)
     }
 
     /// Serves until the process ends. Who wants to know the address or to shut down uses [`start`](Self::start).

@@ -147,6 +147,8 @@ impl Turn {
     pub(crate) fn begin_answers(&mut self, key: usize) {
         let connection = &self.connections[key];
         let is_free = connection.phase == Phase::Open && !connection.blocked && connection.pool.is_none();
+        // A metered one takes its messages one by one: without room a run ends after each.
+        let is_free = is_free && !connection.is_metered();
         let limit = if is_free { connection.options.max_output_bytes } else { 0 };
         let room = limit.saturating_sub(connection.output.len()).min(WRITE_FROM_BYTES + ONE_MORE_BYTES);
         self.answers.room = room;

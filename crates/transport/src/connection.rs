@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) pool: Option<PoolId>,
     /// Whether it does so where nothing else is said about a message.
     pub(crate) compression: Compression,
+    /// Messages are taken in parts, whatever the handler then sees of them.
+    pub(crate) takes_parts: bool,
     /// Why we closed, and with which code.
     pub(crate) closing: Option<(Cause, CloseCode)>,
     /// The request is a HEAD.
@@ -112,6 +114,7 @@ impl Connection {
             listener: 0,
             pool: None,
             compression: Compression::Auto,
+            takes_parts: false,
             closing: None,
             asks_for_head: false,
             readable: false,

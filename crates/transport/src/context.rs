@@ -89,6 +89,19 @@ impl Context<'_> {
         self.turn.send_compressed(self.key, message, compression)
     }
 
+    /// Sends text that is not known to be UTF-8, as
+    /// [`handle_unchecked_text`](crate::Handler::handle_unchecked_text) may have received it. A peer that checks will
+    /// close on text that is none.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_unchecked_text(&mut self, text: &[u8]) -> Result<(), SendError> {
+        self.prepare();
+        self.turn.admit(self.key, text.len() + 10)?;
+        self.turn.write_corked(self.key, 1, |_, cork| encode_server_frame(Opcode::Text, text, cork));
+        Ok(())
+    }
+
     /// Whether compression was agreed on.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
@@ -159,7 +172,7 @@ impl Context<'_> {
     pub fn pause(&mut self) {
         self.settle();
         if self.is_open() {
-            self.turn.connections[self.key].paused = true;
+            self.turn.set_paused(self.key, true);
         }
     }
 

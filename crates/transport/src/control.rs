@@ -1,5 +1,6 @@
 //! Control frames that the application sends, and what it may change while a connection lives.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use wingbeat_websocket::deflate::{Compression, DeflateParams};
@@ -56,7 +57,7 @@ impl Context<'_> {
     /// [`Compression::Auto`]. [`send_with`](Self::send_with) says it for one message. Shared messages know only
     /// `Never` from the others.
     pub fn set_compression(&mut self, compression: Compression) {
-        self.turn.apply_commands();
+        self.prepare();
         self.turn.connections[self.key].compression = compression;
     }
 
@@ -108,9 +109,20 @@ impl Turn {
         Ok(())
     }
 
+    /// Takes `range` of the cork as a control frame.
+    pub(crate) fn push_control(&mut self, key: usize, range: Range<u32>) {
+        self.connections[key].output.push_corked(range, 0);
+        self.touch(key);
+    }
+
     /// Appends what may go between the fragments of a message.
     pub(crate) fn write_control(&mut self, key: usize, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
-        self.write_corked(key, 0, write);
+        let start = self.cork.len() as u32;
+        write(&mut self.connections[key], &mut self.cork);
+        let end = self.cork.len() as u32;
+        if end > start {
+            self.push_control(key, start..end);
+        }
     }
 
     fn set_idle_timeout(&mut self, key: usize, idle_timeout: Option<Duration>) {

@@ -8,6 +8,7 @@ use wingbeat_websocket::CloseCode;
 use crate::connection::{Connection, Phase};
 use crate::handler::Cause;
 use crate::keep_alive::Live;
+use crate::rate_limit::Meter;
 use crate::turn::Turn;
 use crate::wheel::{NEVER, Tick};
 
@@ -18,10 +19,14 @@ pub(crate) struct Extra {
     pub(crate) keep_alive: Option<Live>,
     /// When the message in flight must be there.
     pub(crate) message_by: Option<Tick>,
+    /// How much the peer may still send.
+    pub(crate) meter: Option<Meter>,
     /// Messages that were dropped.
     pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// The message in flight, where its text is not checked.
+    pub(crate) gathered: Vec<u8>,
     /// Where a trusted proxy says that the client is.
     pub(crate) peer_addr: Option<SocketAddr>,
 }
@@ -30,15 +35,18 @@ impl Extra {
     fn is_empty(&self) -> bool {
         self.keep_alive.is_none()
             && self.message_by.is_none()
+            && self.meter.is_none()
             && self.dropped == 0
             && self.subprotocol.is_none()
             && self.peer_addr.is_none()
+            && self.gathered.is_empty()
     }
 
     /// When to look at the timers next.
     fn next(&self) -> Tick {
         let ping_at = self.keep_alive.as_ref().map_or(NEVER, Live::ping_at);
-        ping_at.min(self.message_by.unwrap_or(NEVER))
+        let read_at = self.meter.as_ref().and_then(Meter::paused_until);
+        ping_at.min(self.message_by.unwrap_or(NEVER)).min(read_at.unwrap_or(NEVER))
     }
 }
 
@@ -60,6 +68,7 @@ impl Turn {
     #[cold]
     pub(crate) fn handle_timers(&mut self, key: usize) {
         if self.connections[key].phase == Phase::Open {
+            self.end_pause(key);
             self.ping_if_due(key);
             self.end_overdue_message(key);
         }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io::ErrorKind;
 
-use wingbeat_websocket::CloseCode;
+use wingbeat_websocket::{CloseCode, Fragment};
 
 use crate::context::Context;
 use crate::message::Message;
@@ -27,6 +27,19 @@ pub trait Handler: Send + 'static {
 
     /// A complete message came, its fragments joined.
     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>);
+
+    /// A part of a message came, in place of [`handle_message`](Self::handle_message); only with
+    /// [`SocketOptions::has_fragments`](crate::SocketOptions::has_fragments). Parts of one message come in order and one
+    /// message after the other; control frames may come between them.
+    fn handle_fragment(&mut self, fragment: Fragment<'_>, cx: &mut Context<'_>) {
+        let _ = (fragment, cx);
+    }
+
+    /// A text came whose UTF-8 has not been checked, in place of [`handle_message`](Self::handle_message); only without
+    /// [`SocketOptions::checks_text`](crate::SocketOptions::checks_text).
+    fn handle_unchecked_text(&mut self, text: &[u8], cx: &mut Context<'_>) {
+        let _ = (text, cx);
+    }
 
     /// A Ping came. Its Pong is sent already, before anything that is sent here.
     fn handle_ping(&mut self, payload: &[u8], cx: &mut Context<'_>) {

@@ -72,6 +72,8 @@ pub(crate) enum Command {
         to: ConnectionId,
         message: EncodedMessage,
     },
+    /// Ends a run of messages.
+    Nothing,
     Drained {
         to: ConnectionId,
     },

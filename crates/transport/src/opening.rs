@@ -22,6 +22,7 @@ use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
+use crate::rate_limit::Meter;
 use crate::redaction::Redaction;
 use crate::seats::Seat;
 use crate::server::refusal;
@@ -235,6 +236,7 @@ impl Turn {
         if let Some(subprotocol) = subprotocol.and_then(|subprotocol| subprotocol.to_str().ok()) {
             connection.extra_mut().subprotocol = Some(subprotocol.into());
         }
+        connection.takes_parts = upgrade.options.has_fragments || !upgrade.options.checks_text;
         connection.options = upgrade.options;
         connection.handler = Some(upgrade.handler);
         connection.idle_ticks = idle_ticks;
@@ -243,6 +245,9 @@ impl Turn {
         if let Some(live) = live {
             self.connections[key].extra_mut().keep_alive = Some(live);
             self.schedule_timers(key);
+        }
+        if let Some(limit) = self.connections[key].options.rate_limit {
+            self.connections[key].extra_mut().meter = Some(Meter::new(limit, self.now));
         }
         self.note_open(key, &upgrade.response, upgrade.asked);
         // Before the callback, after which the connection may be gone.

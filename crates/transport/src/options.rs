@@ -9,6 +9,7 @@ use wingbeat_websocket::{CloseCode, Limits};
 use crate::keep_alive::KeepAlive;
 use crate::origin::CheckOrigin;
 use crate::pressure::WhenFull;
+use crate::rate_limit::RateLimit;
 
 /// What one connection may do and cost. One value is shared by all connections of a mount.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct SocketOptions {
     /// How long a message may take from its first byte to its last; `None` any time. Default: 5 min. Beyond it: Close
     /// 1008. What arrives byte by byte is never silent, so the idle timeout does not end it.
     pub message_timeout: Option<Duration>,
+    /// How much the peer may send. Default: `None`, as much as it likes; [`RateLimit::default`] suits a public server.
+    pub rate_limit: Option<RateLimit>,
     /// How long the peer may take to answer our Close, and to hang up after it. Default: 5 s.
     pub close_timeout: Duration,
     /// Bytes that may wait for a peer that does not read, counted as the memory they take. Default: 1 MiB. Beyond it:
@@ -46,6 +49,14 @@ pub struct SocketOptions {
     /// Whether a loop receives Pings and Pongs, too, by [`WebSocket::recv_any`](crate::WebSocket::recv_any). Default: no.
     /// A [`Handler`](crate::Handler) is told of them anyway.
     pub has_control_frames: bool,
+    /// Whether messages are handed over in parts, as they arrive, to
+    /// [`Handler::handle_fragment`](crate::Handler::handle_fragment). Default: no. Nothing is gathered then, so with
+    /// [`Limits`] of `usize::MAX` and `u32::MAX` a message may go on for ever; what is inflated as it comes takes some
+    /// 80 KiB for each such message in flight, and no message is cut for taking long.
+    pub has_fragments: bool,
+    /// Whether text is checked to be UTF-8. Default: yes, as RFC 6455 §8.1 wants it. Without it text comes as bytes, to
+    /// [`Handler::handle_unchecked_text`](crate::Handler::handle_unchecked_text); reasons of a Close stay checked.
+    pub checks_text: bool,
     /// Who may open a connection from a browser. Default: [`CheckOrigin::SameHost`].
     pub check_origin: CheckOrigin,
 }
@@ -61,6 +72,7 @@ impl Default for SocketOptions {
             idle_close: CloseCode::GOING_AWAY,
             keep_alive: None,
             message_timeout: Some(Duration::from_secs(300)),
+            rate_limit: None,
             close_timeout: Duration::from_secs(5),
             max_output_bytes: 1 << 20,
             max_output_messages: 1024,
@@ -69,6 +81,8 @@ impl Default for SocketOptions {
             deflate: None,
             deflate_budget: DEFLATE_BUDGET.clone(),
             has_control_frames: false,
+            has_fragments: false,
+            checks_text: true,
             check_origin: CheckOrigin::SameHost,
         }
     }
@@ -103,6 +117,12 @@ impl SocketOptions {
     #[must_use]
     pub fn with_message_timeout(self, message_timeout: Option<Duration>) -> Self {
         Self { message_timeout, ..self }
+    }
+
+    /// Sets how much the peer may send.
+    #[must_use]
+    pub fn with_rate_limit(self, rate_limit: RateLimit) -> Self {
+        Self { rate_limit: Some(rate_limit), ..self }
     }
 
     /// Sets how long the peer may take to answer our Close.
@@ -145,6 +165,18 @@ impl SocketOptions {
     #[must_use]
     pub fn with_control_frames(self, has_control_frames: bool) -> Self {
         Self { has_control_frames, ..self }
+    }
+
+    /// Hands messages over in parts, as they arrive.
+    #[must_use]
+    pub fn with_fragments(self, has_fragments: bool) -> Self {
+        Self { has_fragments, ..self }
+    }
+
+    /// Says whether text is checked to be UTF-8.
+    #[must_use]
+    pub fn with_checked_text(self, checks_text: bool) -> Self {
+        Self { checks_text, ..self }
     }
 
     /// Sets who may open a connection from a browser.

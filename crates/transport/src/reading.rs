@@ -116,7 +116,7 @@ impl Worker {
 }
 
 /// Why a run of messages ended.
-enum Run {
+pub(crate) enum Run {
     /// Nothing more can be taken now.
     Over,
     /// What the handler asked for comes before its next message.
@@ -138,8 +138,25 @@ impl Turn {
     /// Decodes and delivers the messages of `input` for as long as the connection listens; `None` if it took nothing.
     pub(crate) fn take_messages(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
         let mut used = 0;
+        let takes_parts = self.connections[key].takes_parts;
+        let is_metered = self.connections[key].is_metered();
         loop {
-            let run = self.catch(key, |handler, turn| turn.deliver_messages(key, handler, input, &mut used));
+            let before = used;
+            if is_metered && used < input.len() {
+                if !self.is_within_rate(key) {
+                    let is_over =
+                        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Lingering);
+                    return if is_over { Some(input.len()) } else { (used > 0).then_some(used) };
+                }
+                self.end_run_early();
+            }
+            let run = self.catch(key, |handler, turn| match takes_parts {
+                false => turn.deliver_messages(key, handler, input, &mut used),
+                true => turn.deliver_fragments(key, handler, input, &mut used),
+            });
+            if is_metered {
+                self.count_input(key, used - before);
+            }
             match run {
                 Some(Ok(Run::Over)) | None => break,
                 Some(Ok(Run::Interrupted)) => self.carry_out(),
@@ -234,8 +251,8 @@ impl Turn {
         };
         *used += step;
         if self.cork.len() > start {
-            connection.output.push_corked(start as u32..self.cork.len() as u32, 0);
-            self.touch(key);
+            let answer = start as u32..self.cork.len() as u32;
+            self.push_control(key, answer);
         }
         let cx = &mut Context { turn: self, key, input: &[] };
         match received {
@@ -263,7 +280,7 @@ impl Turn {
 
     /// A connection that has much to say does not wait for the end of its turn.
     #[inline]
-    fn write_early(&mut self, key: usize) {
+    pub(crate) fn write_early(&mut self, key: usize) {
         if self.connections.get(key).is_some_and(|connection| connection.output.len() > WRITE_EARLY_BYTES) {
             self.write(key);
         }

@@ -138,6 +138,10 @@ impl Server {
 
     /// Listens, starts the workers, and returns. `http` serves what is not for one of the mounts.
     ///
+    /// Requests for mounts never reach `http`: tower layers around it (of logging, authentication, time limits) see nothing
+    /// of them. What has to be said about them is for the mount to say. Where the layers are to count, have an axum
+    /// server of your own and use [`into_service`](Self::into_service).
+    ///
     /// # Errors
     /// The address cannot be had, a path cannot be mounted, or the system has no thread left.
     pub fn start<S, B>(self, http: S) -> Result<Running, Error>
@@ -145,19 +149,46 @@ impl Server {
         S: HttpService<B>,
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
+        let listeners = match &self.config.listeners[..] {
+            [] => vec![self.config.listen.into()],
+            listeners => listeners.to_vec(),
+        };
+        let (acceptors, local_addrs) = bind_all(&self.config, &listeners)?;
+        let (shared, receivers) = self.into_shared(listeners)?;
+        let (stop, stopped) = watch::channel(false);
+        let (done, all_done) = mpsc::channel(1);
+        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
+            let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
+            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
+        }
+        Ok(Running { local_addrs, shared, stop, all_done })
+    }
+
+    /// Starts workers that do not listen: what they get they adopt.
+    pub(crate) fn start_workers(self) -> Result<(Running, watch::Receiver<bool>), Error> {
+        let (shared, receivers) = self.into_shared(Vec::new())?;
+        let (stop, stopped) = watch::channel(false);
+        let (done, all_done) = mpsc::channel(1);
+        for (id, receiver) in shared.workers.ids().zip(receivers) {
+            // Nothing that is adopted is ever handed to hyper.
+            spawn_worker(id, shared.clone(), Vec::new(), receiver, Box::new(|_, _, _, _| {}), done.clone())?;
+        }
+        Ok((Running { local_addrs: Vec::new(), shared, stop, all_done }, stopped))
+    }
+
+    /// The paths of all mounts.
+    pub(crate) fn paths(&self) -> Arc<[String]> {
+        self.mounts.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn into_shared(self, listeners: Vec<Listener>) -> Result<(Arc<Shared>, Vec<InboxReceiver>), Error> {
         let mut routes = Routes::default();
         for (path, mount) in self.mounts {
             routes.insert(&path, mount)?;
         }
         let config = self.config;
-        let listeners = match &config.listeners[..] {
-            [] => vec![config.listen.into()],
-            listeners => listeners.to_vec(),
-        };
-        let (acceptors, local_addrs) = bind_all(&config, &listeners)?;
-        let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            acceptors.iter().map(|_| Inbox::new(config.max_inbox_commands)).unzip();
-        let shared = Arc::new(Shared {
+        let (inboxes, receivers) = (0..config.threads.max(1)).map(|_| Inbox::new(config.max_inbox_commands)).unzip();
+        let shared = Shared {
             head_limits: HeadLimits::DEFAULT.with_max_bytes(config.max_head_bytes).with_max_headers(config.max_headers),
             default_options: Arc::default(),
             routes,
@@ -166,14 +197,8 @@ impl Server {
             listeners,
             observer: self.observer,
             config,
-        });
-        let (stop, stopped) = watch::channel(false);
-        let (done, all_done) = mpsc::channel(1);
-        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
-            let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
-        }
-        Ok(Running { local_addrs, shared, stop, all_done })
+        };
+        Ok((Arc::new(shared), receivers))
     }
 }
 

@@ -231,6 +231,7 @@ impl Turn {
             self.apply_commands();
             match self.callbacks.pop_front() {
                 Some(Command::Info { to, info }) => self.deliver_info(to, info),
+                Some(Command::Nothing) => {}
                 Some(Command::Drained { to }) => self.deliver_drained(to),
                 Some(command) => self.apply(command),
                 None => break,
@@ -270,7 +271,7 @@ impl Turn {
             Command::Reply { to, message } => drop(self.send_shared(to, &message, false)),
             Command::Close { to, code, reason } => self.close_now(to, code, &reason),
             Command::Run(job) => self.run_job(job),
-            Command::Info { .. } | Command::Drained { .. } => self.callbacks.push_back(command),
+            Command::Info { .. } | Command::Drained { .. } | Command::Nothing => self.callbacks.push_back(command),
             Command::Decide { .. }
             | Command::Adopt { .. }
             | Command::Wake { .. }
@@ -308,10 +309,7 @@ impl Turn {
     }
 
     pub(crate) fn resume(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if std::mem::take(&mut connection.paused) {
-            self.read_again(key);
-        }
+        self.set_paused(key, false);
     }
 
     pub(crate) fn read_again(&mut self, key: usize) {

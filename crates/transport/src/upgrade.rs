@@ -11,7 +11,8 @@ use http_body_util::Full;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast as downcast_auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use wingbeat_websocket::handshake::{ConnectError, ConnectRequest};
 
 use crate::handshake::protocol;
@@ -142,19 +143,29 @@ fn take_out(
         }
         Err(upgraded) => upgraded,
     };
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((tcp(parts.io.into_inner())?, parts.read_buf.into())),
+    let upgraded = match raw::<TcpStream>(upgraded) {
+        Ok((stream, early)) => {
+            return Ok((Stream::Tcp(mio::net::TcpStream::from_std(stream.into_std()?)), early));
+        }
         Err(upgraded) => upgraded,
     };
-    let upgraded = match downcast_auto::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return Ok((tcp(parts.io.into_inner())?, parts.read_buf.into())),
+    let upgraded = match raw::<UnixStream>(upgraded) {
+        Ok((stream, early)) => {
+            return Ok((Stream::Unix(mio::net::UnixStream::from_std(stream.into_std()?)), early));
+        }
         Err(upgraded) => upgraded,
     };
     let polled = Polled::new(TokioIo::new(upgraded), peer_addr).with_guard(guard);
     Ok((Stream::Polled(Box::new(polled)), Vec::new()))
 }
 
-/// Out of tokio's hands.
-fn tcp(stream: TcpStream) -> std::io::Result<Stream> {
-    Ok(Stream::Tcp(mio::net::TcpStream::from_std(stream.into_std()?)))
+/// A socket of tokio's as hyper holds it, with or without the wrapper that hyper-util puts around it.
+fn raw<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(upgraded: Upgraded) -> Result<(T, Vec<u8>), Upgraded> {
+    match upgraded.downcast::<TokioIo<T>>() {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf.into())),
+        Err(upgraded) => {
+            let parts = downcast_auto::<TokioIo<T>>(upgraded)?;
+            Ok((parts.io.into_inner(), parts.read_buf.into()))
+        }
+    }
 }

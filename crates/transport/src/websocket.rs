@@ -4,7 +4,7 @@
 //! queue is full nothing is read, so a loop that is slow slows its peer and nobody else.
 
 use tokio::sync::{mpsc, oneshot};
-use wingbeat_websocket::CloseCode;
+use wingbeat_websocket::{CloseCode, Fragment};
 
 use crate::context::Context;
 use crate::error::SendError;
@@ -52,6 +52,11 @@ impl From<Message<'_>> for OwnedMessage {
 pub enum Incoming {
     /// A complete message.
     Message(OwnedMessage),
+    /// A part of a message, in place of messages; see
+    /// [`SocketOptions::has_fragments`](crate::SocketOptions::has_fragments).
+    Fragment(Fragment<'static>),
+    /// A text that is not checked; see [`SocketOptions::checks_text`](crate::SocketOptions::checks_text).
+    UncheckedText(Vec<u8>),
     /// A Ping, answered already; see
     /// [`SocketOptions::has_control_frames`](crate::SocketOptions::has_control_frames).
     Ping(Vec<u8>),
@@ -206,6 +211,14 @@ where
 
     fn handle_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) {
         self.hand_over(Incoming::Message(message.into()), cx);
+    }
+
+    fn handle_fragment(&mut self, fragment: Fragment<'_>, cx: &mut Context<'_>) {
+        self.hand_over(Incoming::Fragment(fragment.into_owned()), cx);
+    }
+
+    fn handle_unchecked_text(&mut self, text: &[u8], cx: &mut Context<'_>) {
+        self.hand_over(Incoming::UncheckedText(text.to_owned()), cx);
     }
 
     fn handle_ping(&mut self, payload: &[u8], cx: &mut Context<'_>) {

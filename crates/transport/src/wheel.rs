@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Milliseconds of one tick: how coarse deadlines are.
 const TICK_MS: u64 = 20;
 
+/// Ticks of a second.
+pub(crate) const TICKS_PER_SECOND: u64 = 1000 / TICK_MS;
+
 /// A point in time, counted in ticks from the worker's start.
 pub(crate) type Tick = u32;
 

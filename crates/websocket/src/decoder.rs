@@ -24,7 +24,13 @@ impl PartialFrame {
 
     /// Takes as much of the payload as lies at the front of `input`, unmasked in place; the rest is behind it.
     pub(crate) fn take<'a>(&mut self, input: &'a mut [u8]) -> (Unmasked<'a>, &'a mut [u8]) {
-        let (piece, rest) = input.split_at_mut(self.remaining_bytes.min(input.len()));
+        self.take_at_most(usize::MAX, input)
+    }
+
+    /// As [`take`](Self::take), but at most `most` bytes.
+    #[inline]
+    pub(crate) fn take_at_most<'a>(&mut self, most: usize, input: &'a mut [u8]) -> (Unmasked<'a>, &'a mut [u8]) {
+        let (piece, rest) = input.split_at_mut(self.remaining_bytes.min(input.len()).min(most));
         self.remaining_bytes -= piece.len();
         (self.mask.apply_piece(piece), rest)
     }

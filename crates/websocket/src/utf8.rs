@@ -28,6 +28,20 @@ impl Pending {
         self.len == 0
     }
 
+    /// How many bytes the pending character wants.
+    pub(crate) const fn missing_bytes(self) -> usize {
+        width(self.bytes[0]) - self.len as usize
+    }
+
+    /// The whole characters at the front of `piece`; the beginning of one behind them is kept. Nothing may be pending.
+    pub(crate) fn take_whole<'p>(&mut self, piece: &'p [u8]) -> Result<&'p str, Invalid> {
+        let (whole, tail) = piece.split_at(piece.len() - unfinished(piece));
+        if !tail.is_empty() {
+            self.keep(tail)?;
+        }
+        check(whole).ok_or(Invalid)
+    }
+
     /// Checks the next `piece` and gives every character that is complete now to `each`, in at most two parts.
     pub(crate) fn push<'p>(&mut self, piece: &'p [u8], mut each: impl FnMut(&str)) -> Result<(), Invalid> {
         let mut rest: &'p [u8] = piece;

@@ -342,6 +342,26 @@ impl<S: Read + Write> Peer<S> {
         [self.input[0], self.input[1]]
     }
 
+    /// The next frame as it is: its first byte and its payload.
+    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
+        let [first, field] = self.peek_frame();
+        let (header_bytes, length_bytes) = match field {
+            126 => (4, 2),
+            127 => (10, 8),
+            _ => (2, 0),
+        };
+        while self.input.len() < header_bytes {
+            assert!(self.read(), "FIN inside a header");
+        }
+        let long = self.input[2..2 + length_bytes].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let length = if length_bytes == 0 { usize::from(field) } else { long };
+        while self.input.len() < header_bytes + length {
+            assert!(self.read(), "FIN inside a frame");
+        }
+        let frame: Vec<u8> = self.input.drain(..header_bytes + length).collect();
+        (first, frame[header_bytes..].to_vec())
+    }
+
     /// How many messages came compressed so far.
     pub(crate) fn inflated_messages(&self) -> u64 {
         self.pool.inflated_messages()

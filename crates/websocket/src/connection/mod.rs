@@ -4,11 +4,13 @@
 mod deflating;
 mod receiving;
 mod sending;
+mod streaming;
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use self::streaming::Streamed;
 use crate::assembler::Assembler;
 use crate::close::CloseFrame;
 #[cfg(feature = "deflate")]
@@ -66,6 +68,8 @@ struct Unfinished {
 struct Held {
     /// The message in flight.
     message: Option<Assembler>,
+    /// The message in flight, where messages are taken in parts.
+    streamed: Option<Streamed>,
     /// The message in flight has begun since it was last asked.
     has_begun: bool,
     /// With context takeover, from the handshake on.

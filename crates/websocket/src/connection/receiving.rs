@@ -167,7 +167,7 @@ impl Connection {
 
     /// Whether messages may come compressed.
     #[inline]
-    const fn has_deflate(&self) -> bool {
+    pub(super) const fn has_deflate(&self) -> bool {
         #[cfg(feature = "deflate")]
         return self.deflate.is_some();
         #[cfg(not(feature = "deflate"))]
@@ -236,10 +236,20 @@ impl Connection {
     /// Checks the order of frames and the limits; returns the size of the payload (§5.4, §10.4).
     #[inline]
     fn check_frame(&self, header: &Header) -> Result<usize, ProtocolError> {
+        self.check_frame_in(header, Self::is_gathering)
+    }
+
+    /// As [`check_frame`](Self::check_frame); `is_inside` tells whether a message is in flight.
+    #[inline]
+    pub(super) fn check_frame_in(
+        &self,
+        header: &Header,
+        is_inside: impl Fn(&Self) -> bool,
+    ) -> Result<usize, ProtocolError> {
         match header.opcode {
             Opcode::Close | Opcode::Ping | Opcode::Pong => return Ok(header.payload_bytes as usize),
-            Opcode::Continuation if !self.is_gathering() => return Err(ProtocolError::UnexpectedContinuation),
-            Opcode::Text | Opcode::Binary if self.is_gathering() => return Err(ProtocolError::MessageNotFinished),
+            Opcode::Continuation if !is_inside(self) => return Err(ProtocolError::UnexpectedContinuation),
+            Opcode::Text | Opcode::Binary if is_inside(self) => return Err(ProtocolError::MessageNotFinished),
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {}
         }
         let limits = &self.limits;
@@ -267,7 +277,7 @@ impl Connection {
 
     /// A control frame, or a message in one frame: its payload lies in the input.
     #[inline]
-    fn receive_whole<'a>(
+    pub(super) fn receive_whole<'a>(
         &mut self,
         opcode: Opcode,
         payload: Unmasked<'a>,

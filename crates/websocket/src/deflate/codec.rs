@@ -7,7 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 /// What a flush ends with; it is cut off a message (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// What is put behind a message: its tail, and an empty final block. Only a stream that is whole ends right there.
-const END: [u8; 9] = [0x00, 0x00, 0xFF, 0xFF, 0x01, 0x00, 0x00, 0xFF, 0xFF];
+pub(crate) const END: [u8; 9] = [0x00, 0x00, 0xFF, 0xFF, 0x01, 0x00, 0x00, 0xFF, 0xFF];
 /// The empty message: a stored block without its tail (RFC 7692 §7.2.3.6).
 const EMPTY: u8 = 0x00;
 /// Least room given to the zlib, in bytes: a flush wants some.
@@ -117,7 +117,7 @@ impl Inflater {
     }
 
     /// Takes all of `part`. True if a final block ended right with it.
-    fn inflate_part(
+    pub(crate) fn inflate_part(
         &mut self,
         history: &[u8],
         part: &[u8],
@@ -145,7 +145,7 @@ impl Inflater {
     }
 
     /// Begins a stream behind `history` and, after it, `output`.
-    fn restart(&mut self, history: &[u8], output: &[u8]) -> Result<(), InflateError> {
+    pub(crate) fn restart(&mut self, history: &[u8], output: &[u8]) -> Result<(), InflateError> {
         self.0.reset(false);
         for window in [history, output] {
             if !window.is_empty() {

@@ -23,14 +23,19 @@ impl Contexts {
 
     /// Remembers the end of `history` and `message`, at most `window_bytes` of it.
     pub(crate) fn remember(&mut self, message: &[u8], window_bytes: usize) {
-        let message = &message[message.len().saturating_sub(window_bytes)..];
-        let excess = (self.history.len() + message.len()).saturating_sub(window_bytes);
-        self.history.drain(..excess);
-        if self.history.capacity() < self.history.len() + message.len() {
-            // Doubled, but never past the window, which is what the budget has paid for.
-            let wanted = (self.history.len() + message.len()).max(self.history.capacity() * 2).min(window_bytes);
-            self.history.reserve_exact(wanted - self.history.len());
-        }
-        self.history.extend_from_slice(message);
+        remember(&mut self.history, message, window_bytes);
     }
+}
+
+/// Appends the end of `message` to `history`, of which at most the last `window_bytes` are kept.
+pub(crate) fn remember(history: &mut Vec<u8>, message: &[u8], window_bytes: usize) {
+    let message = &message[message.len().saturating_sub(window_bytes)..];
+    let excess = (history.len() + message.len()).saturating_sub(window_bytes);
+    history.drain(..excess);
+    if history.capacity() < history.len() + message.len() {
+        // Doubled, but never past the window, which is what the budget has paid for.
+        let wanted = (history.len() + message.len()).max(history.capacity() * 2).min(window_bytes);
+        history.reserve_exact(wanted - history.len());
+    }
+    history.extend_from_slice(message);
 }

@@ -44,12 +44,14 @@ mod config;
 mod contexts;
 mod negotiate;
 mod pool;
+mod stream;
 
 pub use budget::{DeflateBudget, DeflateGrant};
 pub use config::DeflateConfig;
 pub(crate) use contexts::Contexts;
 pub use negotiate::{DEFLATE_EXTENSION, DeflateParams};
 pub use pool::DeflatePool;
+pub(crate) use stream::InflateStream;
 
 /// Whether a message is compressed, where compression has been agreed on. Chosen for each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -113,6 +113,17 @@ impl DeflatePool {
         }
     }
 
+    /// An inflater for a message that is inflated as it comes.
+    pub(crate) fn take_inflater(&mut self) -> Inflater {
+        self.inflated_messages += 1;
+        self.inflater.take().unwrap_or_else(Inflater::new)
+    }
+
+    /// Takes an inflater back, to be lent again.
+    pub(crate) fn give_inflater(&mut self, inflater: Inflater) {
+        self.inflater = Some(inflater);
+    }
+
     /// Inflates a message that came behind `history`.
     pub(crate) fn inflate(
         &mut self,
