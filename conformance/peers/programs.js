@@ -22,6 +22,16 @@ export async function startEcho(t) {
   throw new Error("the reference app ended before it listened");
 }
 
+/** Starts the app that speaks HTTP/2, in the clear and under TLS: its URLs, and what ends it. */
+export async function startHttp2App() {
+  const child = spawn(program("WINGBEAT_HTTP2_APP"), { stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { clear, encrypted } = JSON.parse(line);
+    return { clear: `http://${clear}`, encrypted: `https://${encrypted}`, stop: () => child.kill("SIGKILL") };
+  }
+  throw new Error("the app ended before it listened");
+}
+
 /** Runs our client to its end and returns what it printed: what was agreed on, how many messages came back. */
 export async function runClient(url, options) {
   const { stdout } = await promisify(execFile)(program("WINGBEAT_PEER_CLIENT"), [url, ...options]);

@@ -116,8 +116,10 @@ pub(crate) fn peers(workspace: &Workspace) -> Result<Tally, Failure> {
     install::python_peer(workspace)?;
     let app = workspace.build(PACKAGE, REFERENCE_APP)?;
     let client = workspace.build(PACKAGE, "peer-client")?;
+    let http2 = workspace.build(PACKAGE, "http2-app")?;
     let run = |mut command: Command| {
         command.current_dir(&folder).env("WINGBEAT_REFERENCE_APP", &app).env("WINGBEAT_PEER_CLIENT", &client);
+        command.env("WINGBEAT_HTTP2_APP", &http2);
         workspace.try_run(&mut command)
     };
     let mut npm = workspace.command("npm");

@@ -80,13 +80,18 @@ impl Mounted {
         &self.shared.workers
     }
 
+    /// The paths of all mounts as they were given, for routers that want to be told.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(String::as_str)
+    }
+
     /// One route for each mount, to be merged into or nested in a router of any state.
     ///
     /// The router's layers see the request and the answer to it, and nothing of the WebSocket.
     #[cfg(feature = "axum")]
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
-        let route = |router: axum::Router<S>, path: &String| router.route_service(&axum_path(path), self.clone());
-        self.paths.iter().fold(axum::Router::new(), route)
+        let route = |router: axum::Router<S>, path: &str| router.route_service(&axum_path(path), self.clone());
+        self.paths().fold(axum::Router::new(), route)
     }
 
     /// One worker after the other: which has how many connections levels out.

@@ -257,6 +257,33 @@ fn certificates_are_replaced_at_run_time() {
 }
 
 #[test]
+fn alpn_offers_what_the_listener_speaks() {
+    let identity = Identity::new();
+    let tls = Listener::tcp(ANY_PORT).with_tls(identity.tls());
+    let config = config().with_listener(tls.clone()).with_listener(tls.with_http2(false));
+    let (server, _seen) = server(config);
+    let [both, old] = *server.running().local_addrs() else { panic!("two addresses") };
+    for (addr, offered, chosen) in [
+        (both, &["h2", "http/1.1"][..], Some("h2")),
+        (both, &["http/1.1"], Some("http/1.1")),
+        (both, &[], None),
+        (old, &["h2", "http/1.1"], Some("http/1.1")),
+    ] {
+        let mut stream = identity.encrypt_offering(tcp(addr), offered);
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("room");
+        stream.flush().expect("room");
+        let mut answer = [0; 9];
+        stream.read_exact(&mut answer).expect("an answer");
+        let protocol = stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        assert_eq!(protocol.as_deref(), chosen, "{offered:?}");
+        let is_settings = answer[3] == 4;
+        assert_eq!(is_settings, addr == both, "{}", answer.escape_ascii());
+    }
+    let mut stream = identity.encrypt_offering(tcp(both), &["spdy/3"]);
+    assert!(stream.write_all(b"x").and_then(|()| stream.flush()).is_err(), "nothing in common");
+}
+
+#[test]
 fn ws_sec_tls_a_truncated_end_is_a_loss_and_half_a_request_is_none() {
     let identity = Identity::new();
     let (handler, events) = support::probe(support::echo);

@@ -377,6 +377,15 @@ impl TlsStream {
     }
 }
 
+/// Who has said goodbye is answered (RFC 8446 §6.1), even if nothing is left to be said.
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        if self.is_closed && !self.is_shut {
+            self.shutdown_write();
+        }
+    }
+}
+
 /// Writes until the socket takes no more, and says how much it took.
 fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;

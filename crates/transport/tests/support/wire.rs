@@ -65,8 +65,19 @@ impl Identity {
 
     /// TLS over `stream`; the handshake happens with the first bytes.
     pub(crate) fn encrypt<S: Read + Write>(&self, stream: S) -> StreamOwned<ClientConnection, S> {
+        self.encrypt_offering(stream, &[])
+    }
+
+    /// The same with an offer of protocols (ALPN).
+    pub(crate) fn encrypt_offering<S: Read + Write>(
+        &self,
+        stream: S,
+        protocols: &[&str],
+    ) -> StreamOwned<ClientConnection, S> {
+        let mut config = ClientConfig::clone(&self.client_config());
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
-        StreamOwned::new(ClientConnection::new(self.client_config(), name).expect("a session"), stream)
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a session"), stream)
     }
 }
 

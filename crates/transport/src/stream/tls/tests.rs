@@ -78,6 +78,11 @@ impl Client {
         }
     }
 
+    /// Whether the server has said close_notify.
+    fn has_goodbye(&mut self) -> bool {
+        self.session.process_new_packets().expect("a good server").peer_has_closed()
+    }
+
     /// The ciphertext of `bytes`.
     fn encrypt(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.session.writer().write_all(bytes).expect("room");
@@ -176,6 +181,13 @@ fn ws_sec_tls_a_clean_end_is_told_from_a_truncated_one() {
     assert!(stream.shutdown_write());
     assert!(client.pump());
     assert_eq!(client.received, b"still");
+
+    let (mut stream, mut client) = connected();
+    client.session.send_close_notify();
+    client.send(b"");
+    assert_eq!(stream.read(&mut [0; 9]).expect("a clean end"), 0);
+    drop(stream);
+    assert!(client.pump() && client.has_goodbye(), "whoever says goodbye is answered");
 
     for cut in ["nothing", "half a record"] {
         let (mut stream, mut client) = connected();
