@@ -7,15 +7,31 @@ mod differential;
 mod handshake;
 mod inflater;
 mod negotiation;
+mod proxies;
 mod roundtrip;
 mod serializer;
 mod stream;
+
+// Pure files of the transport, which shows them to nobody. They are formatted, and their tests run, where they belong.
+#[rustfmt::skip]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../crates/transport/src/forwarded.rs"]
+mod forwarded;
+#[rustfmt::skip]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../crates/transport/src/network.rs"]
+mod network;
+#[rustfmt::skip]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../crates/transport/src/proxy_protocol.rs"]
+mod proxy_protocol;
 
 pub use decoder::decoder;
 pub use differential::differential;
 pub use handshake::handshake;
 pub use inflater::inflater;
 pub use negotiation::negotiation;
+pub use proxies::proxies;
 pub use roundtrip::roundtrip;
 pub use serializer::serializer;
 
@@ -29,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("handshake", handshake),
     ("inflater", inflater),
     ("negotiation", negotiation),
+    ("proxies", proxies),
     ("roundtrip", roundtrip),
     ("serializer", serializer),
 ];

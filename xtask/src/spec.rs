@@ -44,11 +44,6 @@ const SPECS: &[Spec] = &[Spec {
             reason: "there is no connector yet: the core opens no socket and connects to nothing again",
         },
         Waiting {
-            rows: &["CB43"],
-            issue: "Handlers",
-            reason: "the handler is being completed, and so are HTTP/2 and the limits by rate and address",
-        },
-        Waiting {
             rows: &["F19", "SEC13"],
             issue: "The inspector",
             reason: "nothing of ours passes on the frames of others yet",

@@ -42,6 +42,7 @@ impl Turn {
         if self.connections[key].phase != Phase::Open {
             return;
         }
+        self.abort_stream(key);
         self.write_control(key, |connection, cork| {
             connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
             connection.phase = Phase::Closing;
@@ -88,6 +89,8 @@ impl Turn {
         }
         connection.phase = Phase::Lingering;
         connection.paused = false;
+        self.abort_stream(key);
+        let connection = &mut self.connections[key];
         (connection.rest, connection.left_over) = (Vec::new(), false);
         connection.settle_waiting(Err(crate::SendError::Closed));
         let timeout = connection.options.close_timeout;

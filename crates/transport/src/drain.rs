@@ -1,6 +1,8 @@
 //! Leaving: no more is accepted, what is open is closed batch by batch, and then the workers end.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wingbeat_websocket::CloseCode;
@@ -72,8 +74,10 @@ impl Running {
     /// The future may be dropped: the server goes on leaving, and [`shutdown`](Self::shutdown) ends it at once.
     pub async fn drain(&mut self, drain: Drain) {
         let by = Instant::now() + drain.within;
+        let listening = Arc::new(AtomicUsize::new(self.shared.workers.len()));
         for worker in self.shared.workers.ids() {
-            let drain = Box::new(Drain { batch: drain.batch.div_ceil(self.shared.workers.len()), ..drain.clone() });
+            let drain = Drain { batch: drain.batch.div_ceil(self.shared.workers.len()), ..drain.clone() };
+            let drain = Box::new((drain, listening.clone()));
             let _ = self.shared.workers.inbox(worker).post_always(Command::Drain { drain, by });
         }
         let _ = self.stop.send(true);
@@ -92,6 +96,8 @@ pub(crate) struct Leaving {
 }
 
 struct Pace {
+    /// Workers that still listen: who is closed before none does may come back to one of them.
+    listening: Arc<AtomicUsize>,
     batch: usize,
     interval: Duration,
     next: Instant,
@@ -106,6 +112,8 @@ struct Pace {
 /// How long a connection that was accepted last has to say something, at most.
 const HEADS: Duration = Duration::from_secs(1);
 
+/// How often to look whether all have ended to listen.
+const LISTENING: Duration = Duration::from_millis(5);
 /// How often a hurried worker looks for those who have opened meanwhile.
 const HURRIED: Duration = Duration::from_millis(50);
 
@@ -114,8 +122,9 @@ impl Leaving {
         Self { code, reason, by, pace: None }
     }
 
-    fn in_batches(drain: Drain, by: Instant, now: Instant) -> Self {
+    fn in_batches(drain: Drain, listening: Arc<AtomicUsize>, by: Instant, now: Instant) -> Self {
         let pace = Pace {
+            listening,
             batch: drain.batch.max(1),
             interval: drain.interval,
             next: now,
@@ -161,16 +170,17 @@ impl Worker {
     }
 
     /// Accepts no more and begins to close what there is.
-    pub(crate) fn begin_drain(&mut self, drain: Drain, by: Instant) {
+    pub(crate) fn begin_drain(&mut self, (drain, listening): (Drain, Arc<AtomicUsize>), by: Instant) {
         if self.leaving.is_some() {
             return;
         }
         self.accept_the_last();
         self.end_listening();
+        listening.fetch_sub(1, Ordering::Relaxed);
         for key in self.keys() {
             self.refuse_undecided(key);
         }
-        self.leaving = Some(Leaving::in_batches(drain, by, Instant::now()));
+        self.leaving = Some(Leaving::in_batches(drain, listening, by, Instant::now()));
     }
 
     /// Closes the next batch, if it is time.
@@ -178,6 +188,11 @@ impl Worker {
         let Some(mut leaving) = self.leaving.take() else { return };
         if let Some(pace) = leaving.pace.as_mut().filter(|pace| pace.next <= now) {
             let is_hurried = pace.hurry_at <= now;
+            if !is_hurried && pace.listening.load(Ordering::Relaxed) > 0 {
+                pace.next = now + LISTENING;
+                self.leaving = Some(leaving);
+                return;
+            }
             let most = if is_hurried { usize::MAX } else { pace.batch };
             pace.next = pace.after(now);
             let (from, may_end_heads) = (pace.cursor, is_hurried || pace.end_heads_at <= now);
@@ -248,7 +263,7 @@ mod tests {
     fn intervals_are_jittered_by_half() {
         let now = Instant::now();
         let drain = Drain::default().with_batches(1, Duration::from_secs(2));
-        let leaving = Leaving::in_batches(drain, now, now);
+        let leaving = Leaving::in_batches(drain, Arc::default(), now, now);
         let pace = leaving.pace.expect("in batches");
         let all: Vec<_> = (0..200).map(|_| pace.jittered()).collect();
         assert!(all.iter().all(|jittered| (1.0..=3.0).contains(&jittered.as_secs_f64())), "{all:?}");

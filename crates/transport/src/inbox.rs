@@ -115,7 +115,7 @@ pub(crate) enum Command {
     TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
     Drain {
-        drain: Box<Drain>,
+        drain: Box<(Drain, Arc<AtomicUsize>)>,
         by: Instant,
     },
     Stop {

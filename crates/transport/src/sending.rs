@@ -22,6 +22,7 @@ impl Turn {
         let result = self.send_shared(to, message, written.is_none());
         let Some(written) = written else { return };
         match self.key_of(to) {
+            Some(key) if result.is_ok() && self.connections[key].is_streaming => self.wait_for_stream(key, written),
             Some(key) if result.is_ok() && !self.connections[key].has_room() => {
                 self.connections[key].waiting.push(written);
             }

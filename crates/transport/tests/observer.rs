@@ -204,7 +204,7 @@ fn every_byte_both_ways_however_it_was_cut() {
 }
 
 #[test]
-fn frames_in_order_with_their_meaning() {
+fn ws_cb43_frames_in_order_with_their_meaning() {
     let (observer, moments) = recorder(false);
     let (open, _events) = probe(act);
     let server = TestServer::start(Server::new(config()).with_observer(observer).handler("/", options(), open));

@@ -42,7 +42,7 @@ fn expect_stats(server: &TestServer, expected: &Stats) {
 }
 
 #[test]
-fn figures_equal_what_happened() {
+fn ws_cb43_figures_equal_what_happened() {
     let (open, _events) = probe(echo);
     let server = Server::new(config().with_max_connections(2)).handler("/", options(), open);
     let server = TestServer::start(server.handler("/refused", options(), refuse));

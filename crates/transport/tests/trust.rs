@@ -284,6 +284,30 @@ fn alpn_offers_what_the_listener_speaks() {
 }
 
 #[test]
+fn ws_sec5_a_slow_handshake_of_tls_is_cut_at_the_deadline() {
+    let identity = Identity::new();
+    let config = config().with_handshake_timeout(Duration::from_millis(300));
+    let (server, seen) = server(config.with_listener(Listener::tcp(ANY_PORT).with_tls(identity.tls())));
+    // Nothing; a record that announces more than comes; a session in which nothing is asked, or half a head.
+    let silent = tcp(server.addr());
+    let mut half = tcp(server.addr());
+    half.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 0xFC]).expect("room");
+    let mut idle = identity.encrypt(tcp(server.addr()));
+    idle.conn.complete_io(&mut idle.sock).expect("a handshake");
+    let mut slow = identity.encrypt(tcp(server.addr()));
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: ").and_then(|()| slow.flush()).expect("room");
+    let is_over = |mut stream: std::net::TcpStream| matches!(stream.read(&mut [0; 9]), Ok(0) | Err(_));
+    assert!(is_over(silent) && is_over(half));
+    assert!(matches!(idle.read(&mut [0; 9]), Ok(0) | Err(_)));
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert!(seen.try_recv().is_err());
+    drop((idle, slow));
+    support::eventually("their seats are free", || server.running().connections() == 0);
+}
+
+#[test]
 fn ws_sec_tls_a_truncated_end_is_a_loss_and_half_a_request_is_none() {
     let identity = Identity::new();
     let (handler, events) = support::probe(support::echo);
