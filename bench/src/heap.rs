@@ -51,8 +51,8 @@ fn count(size: usize, by: isize) {
     }
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments it came with; counting touches no memory of it and
-// allocates nothing.
+// SAFETY: every call goes to the system's allocator with the arguments it came with; counting touches no memory of it
+// and allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
