@@ -332,3 +332,20 @@ fn ws_sec_tls_a_truncated_end_is_a_loss_and_half_a_request_is_none() {
     assert!(stream.read(&mut [0; 9]).is_err(), "no answer, no close_notify");
     assert!(events.rest().is_empty());
 }
+
+/// A client behind the proxy may have sent much before the worker looks.
+#[test]
+fn much_behind_a_proxy_header_is_taken_in_turn() {
+    let identity = Identity::new();
+    let listener = Listener::tcp(ANY_PORT).with_proxy_protocol(Network::loopback()).with_tls(identity.tls());
+    let (server, _seen) = server(config().with_listener(listener));
+    let [addr] = *server.running().local_addrs() else { panic!("one address") };
+    let (hold, held) = channel::<()>();
+    let workers = server.running().workers();
+    let worker = workers.ids().next().expect("one");
+    workers.run(worker, move |_| held.recv().expect("it is told")).expect("a worker");
+    let mut stream = proxied(addr, &[&v2([192, 0, 2, 7], 99)[..], &[0x16; 120_000]].concat());
+    hold.send(()).expect("the worker waits");
+    assert!(matches!(stream.read(&mut [0; 9]), Ok(_) | Err(_)), "an alert or an end");
+    open(identity.encrypt(proxied(addr, &v2([192, 0, 2, 8], 98))), "/", "");
+}

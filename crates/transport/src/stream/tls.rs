@@ -20,6 +20,8 @@ use super::socket::Socket;
 /// Ciphertext read at once: some records of the largest size, and more than the 64 KiB that rustls allows a message of
 /// the handshake.
 const INCOMING_BYTES: usize = 80 << 10;
+/// Read at once while no session has begun: what comes behind the preamble must fit where ciphertext is read into.
+const RAW_BYTES: usize = 16 << 10;
 /// Plaintext encrypted at once: two records of the largest size. More is taken only once this has left.
 const CHUNK_BYTES: usize = 32 << 10;
 /// What headers and tags of such a chunk may add, a key update before it included.
@@ -104,8 +106,9 @@ impl TlsStream {
         SCRATCH.with_borrow_mut(|scratch| self.read_with(buffer, &mut scratch.incoming))
     }
 
-    /// The session begins with `early`, which was read before.
+    /// The session begins with `early`, which was read before: at most [`RAW_BYTES`].
     pub(crate) fn end_preamble(&mut self, early: &[u8]) {
+        debug_assert!(early.len() <= RAW_BYTES, "the last read was longer than any");
         self.is_raw = false;
         self.incoming = early.to_vec();
         self.is_behind = !early.is_empty();
@@ -113,8 +116,9 @@ impl TlsStream {
 
     fn read_with(&mut self, buffer: &mut [u8], incoming: &mut [u8]) -> io::Result<usize> {
         if self.is_raw {
-            let count = self.socket.read(buffer)?;
-            self.is_empty = count < buffer.len();
+            let most = buffer.len().min(RAW_BYTES);
+            let count = self.socket.read(&mut buffer[..most])?;
+            self.is_empty = count < most;
             return Ok(count);
         }
         loop {
