@@ -23,10 +23,10 @@ use crate::http2::PREFACE;
 use crate::inbox::{Command, Inbox, WorkerId};
 use crate::mount::{Answer, Upgrade};
 use crate::opening::poll_answer;
-use crate::seats::Seat;
+use crate::seats::{Seat, Seats};
 use crate::server::{Shared, refusal};
 use crate::stream::{AsyncStream, Stream};
-use crate::upgrade::{self, Place, Source};
+use crate::upgrade::{self, NoPlace, Payer, Place, Source};
 
 /// What [`Server::start`](crate::Server::start) takes for all that is not for one of our mounts: an `axum::Router`, or
 /// any tower service of this shape.
@@ -75,10 +75,11 @@ impl<S> Http<S> {
                     return service.call(request).await.map(|response| response.map(Either::Left));
                 };
                 // The connection's own seat becomes the WebSocket's.
-                let place = move || {
-                    let mut served = seat.lock().expect("no one panics with it").take()?;
-                    let seat = served.take()?;
-                    Some(Place { worker, seat, served: Some(served), guard: None })
+                let seats = shared.clone();
+                let place = move |payer| {
+                    let mut kept = seat.lock().expect("no one panics with it");
+                    let seat = kept.as_mut().ok_or(NoPlace::Full)?.take_for(payer, &seats.seats)?;
+                    Ok(Place { worker, seat, served: kept.take(), guard: None })
                 };
                 Ok::<_, Infallible>(upgrade::answer(shared, found, request, source, place).await.map(Either::Right))
             }
@@ -119,9 +120,14 @@ impl HttpSeat {
         Self { seat: Some(seat), inbox }
     }
 
-    /// The seat, for what the connection becomes; the worker still waits for this.
-    pub(crate) fn take(&mut self) -> Option<Seat> {
-        self.seat.take()
+    /// The seat, for what the connection becomes, counted for `payer`; the worker still waits for this. If `payer` is
+    /// refused the seat stays, for the connection lives on.
+    fn take_for(&mut self, payer: Payer, seats: &Seats) -> Result<Seat, NoPlace> {
+        let seat = self.seat.as_mut().ok_or(NoPlace::Full)?;
+        if payer.is_some_and(|address| !seats.assign(seat, address)) {
+            return Err(NoPlace::TooMany);
+        }
+        self.seat.take().ok_or(NoPlace::Full)
     }
 }
 

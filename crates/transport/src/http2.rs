@@ -133,9 +133,9 @@ impl<S> Http<S> {
                     return Ok(response.map(Either::Left));
                 };
                 let seats = shared.clone();
-                let place = move || {
-                    let seat = seats.seats.take()?;
-                    Some(Place { worker, seat, served: None, guard: Some(Box::new(busy)) })
+                let place = move |payer| {
+                    let seat = seats.seats.take_for(payer)?;
+                    Ok(Place { worker, seat, served: None, guard: Some(Box::new(busy)) })
                 };
                 Ok(upgrade::answer(shared, found, request, source, place).await.map(Either::Right))
             }

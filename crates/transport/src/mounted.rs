@@ -127,9 +127,9 @@ impl Mounted {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is going down").map(Full::new);
         }
         let source = self.source_of(&head);
-        let place = || {
-            let seat = self.shared.seats.take()?;
-            Some(Place { worker: self.next_worker(), seat, served: None, guard: None })
+        let place = |payer| {
+            let seat = self.shared.seats.take_for(payer)?;
+            Ok(Place { worker: self.next_worker(), seat, served: None, guard: None })
         };
         upgrade::answer(self.shared.clone(), found, http::Request::from_parts(head, body), source, place).await
     }

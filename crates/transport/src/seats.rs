@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::upgrade::{NoPlace, Payer};
+
 /// Maps of addresses, so that workers seldom wait for each other.
 const SHARDS: usize = 16;
 
@@ -68,6 +70,15 @@ impl Seats {
         }
         self.taken.fetch_sub(1, Ordering::Relaxed);
         None
+    }
+
+    /// A seat that counts for `payer`, if that is known.
+    pub(crate) fn take_for(&self, payer: Payer) -> Result<Seat, NoPlace> {
+        let mut seat = self.take().ok_or(NoPlace::Full)?;
+        match payer {
+            Some(address) if !self.assign(&mut seat, address) => Err(NoPlace::TooMany),
+            _ => Ok(seat),
+        }
     }
 
     /// Counts a seat for `address` from now on; `false` if that has as many connections as it may, and the seat stays

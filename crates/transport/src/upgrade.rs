@@ -1,7 +1,7 @@
 //! From a request that hyper has read to a worker: the mount is asked, its answer goes back through hyper, and once
 //! that is written the stream is taken out and a worker adopts it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,6 +46,17 @@ pub(crate) struct Place {
     pub(crate) guard: Option<Box<dyn Send>>,
 }
 
+/// Why there is no place.
+pub(crate) enum NoPlace {
+    /// There are as many connections as there may be.
+    Full,
+    /// The client's address has as many as it may.
+    TooMany,
+}
+
+/// Whom a connection is counted for: `None` if its address speaks for others, or is not known.
+pub(crate) type Payer = Option<IpAddr>;
+
 /// Whether the request is an extended CONNECT that no mount need see, and what to say then.
 ///
 /// # Errors
@@ -70,13 +81,14 @@ pub(crate) fn screen(head: &http::request::Parts) -> Result<Option<Response>, h2
     }
 }
 
-/// Asks the mount and answers; `place` is asked for only if the connection is to open.
+/// Asks the mount and answers; `place` is asked for only if the connection is to open. Who is refused there has taken
+/// nothing.
 pub(crate) async fn answer<B>(
     shared: Arc<Shared>,
     (mount, path_params): (Arc<dyn Mount>, PathParams),
     mut request: http::Request<B>,
     source: Source,
-    place: impl FnOnce() -> Option<Place>,
+    place: impl FnOnce(Payer) -> Result<Place, NoPlace>,
 ) -> Response {
     let upgrading = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
@@ -98,13 +110,15 @@ pub(crate) async fn answer<B>(
         Err(_) => unavailable("the request was not decided in time"),
         Ok(Settled::Respond(response)) => refuse(response),
         Ok(Settled::Upgrade(mut upgrade)) => {
-            let Some(mut place) = place() else { return unavailable("there is no room for another connection") };
-            if let Some(address) = peer_addr
-                && !listener.is_some_and(|listener| shared.listeners[usize::from(listener)].speaks_for_others(address))
-                && !shared.seats.assign(&mut place.seat, address.ip())
-            {
-                return refuse(refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TEXT));
-            }
+            let speaks_for_others = |address| {
+                listener.is_some_and(|listener| shared.listeners[usize::from(listener)].speaks_for_others(address))
+            };
+            let payer = peer_addr.filter(|address| !speaks_for_others(*address)).map(|address| address.ip());
+            let place = match place(payer) {
+                Ok(place) => place,
+                Err(NoPlace::Full) => return unavailable("there is no room for another connection"),
+                Err(NoPlace::TooMany) => return refuse(refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TEXT)),
+            };
             upgrade.asked = seen;
             let mut response = http::Response::new(Full::default());
             *response.status_mut() = upgrade.response.status();

@@ -349,3 +349,20 @@ fn much_behind_a_proxy_header_is_taken_in_turn() {
     assert!(matches!(stream.read(&mut [0; 9]), Ok(_) | Err(_)), "an alert or an end");
     open(identity.encrypt(proxied(addr, &v2([192, 0, 2, 8], 98))), "/", "");
 }
+
+/// A client that is refused does not spoil the connection for the next.
+#[test]
+fn a_proxys_connection_outlives_a_client_that_was_refused() {
+    let listener = Listener::tcp(ANY_PORT).with_trusted_proxies(Network::loopback());
+    let (server, _seen) = server(config().with_listener(listener).with_max_connections_per_address(Some(1)));
+    let [addr] = *server.running().local_addrs() else { panic!("one address") };
+    let client = |address: &str| upgrade("/", addr, &format!("X-Forwarded-For: {address}\r\n"));
+    let mut first = Peer::over(tcp(addr));
+    assert_eq!(first.ask(&client("192.0.2.1")).status, 101);
+    let mut kept = Peer::over(tcp(addr));
+    assert_eq!(kept.ask("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").status, 404);
+    assert_eq!(kept.ask(&client("192.0.2.1")).status, 429);
+    // Either it is closed (then `Connection: close` must stand in the 429), or:
+    assert_eq!(server.running().connections(), 2, "it is still counted");
+    assert_eq!(kept.ask(&client("192.0.2.2")).status, 101, "there is room for another");
+}
