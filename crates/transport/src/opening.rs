@@ -66,8 +66,9 @@ fn failed(_: Box<dyn Any + Send>) -> Answer {
 }
 
 impl Worker {
-    /// Takes the head of a request, if all of it is there, and says how many bytes it was.
-    pub(crate) fn handle_head(&mut self, key: usize, input: &[u8]) -> Option<usize> {
+    /// Takes the head of a request, if all of it is there, and says how many bytes it was. The first `seen` of
+    /// `input` were there before.
+    pub(crate) fn handle_head(&mut self, key: usize, input: &[u8], seen: usize) -> Option<usize> {
         if self.shared.speaks_http2(self.turn.connections[key].listener) {
             match input.strip_prefix(PREFACE) {
                 Some(_) => {
@@ -78,9 +79,10 @@ impl Worker {
                 None => {}
             }
         }
-        let seen = self.turn.connections[key].rest.len().saturating_sub(3);
         let limits = self.shared.head_limits;
-        if !may_complete_head(&input[seen.min(input.len())..]) && input.len() <= limits.max_bytes {
+        // The blank line may have begun there.
+        let fresh = &input[seen.saturating_sub(3).min(input.len())..];
+        if !may_complete_head(fresh) && input.len() <= limits.max_bytes {
             return None;
         }
         match parse_head(input, limits) {

@@ -105,7 +105,11 @@ impl Worker {
                 Phase::Lingering => return input.len(),
                 Phase::Deciding => None,
                 Phase::Preamble => self.handle_preamble(key, &input[used..]),
-                Phase::Head => self.handle_head(key, &input[used..]),
+                Phase::Head => {
+                    // What was looked at before, less what has been taken meanwhile: a PROXY header may lie before it.
+                    let seen = connection.rest.len().saturating_sub(used);
+                    self.handle_head(key, &input[used..], seen)
+                }
                 Phase::Open | Phase::Closing if self.turn.watch.is_some() => {
                     self.turn.take_watched(key, &mut input[used..])
                 }

@@ -366,3 +366,19 @@ fn a_proxys_connection_outlives_a_client_that_was_refused() {
     assert_eq!(server.running().connections(), 2, "it is still counted");
     assert_eq!(kept.ask(&client("192.0.2.2")).status, 101, "there is room for another");
 }
+
+/// A long header that comes in two parts hides nothing of the request behind it.
+#[test]
+fn a_proxy_header_in_two_parts() {
+    let listener = Listener::tcp(ANY_PORT).with_proxy_protocol(Network::loopback());
+    let (server, _seen) = server(config().with_listener(listener));
+    let [addr] = *server.running().local_addrs() else { panic!("one address") };
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11".to_vec();
+    header.extend((12_u16 + 1000).to_be_bytes());
+    header.extend([192, 0, 2, 7, 127, 0, 0, 1, 1, 1, 1, 1]);
+    header.extend(vec![0; 1000]);
+    let mut stream = proxied(addr, &header[..900]);
+    support::eventually("it is read by itself", || server.running().stats().bytes_received == 900);
+    stream.write_all(&[&header[900..], upgrade("/", addr, "").as_bytes()].concat()).expect("room");
+    assert_eq!(Peer::over(stream).response().status, 101);
+}
