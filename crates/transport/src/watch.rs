@@ -67,6 +67,10 @@ impl Turn {
     /// As [`take_messages`](Self::take_messages), one frame at a time.
     #[cold]
     pub(crate) fn take_watched(&mut self, key: usize, input: &mut [u8]) -> Option<usize> {
+        // It may find the socket full, and then the connection no longer listens. That must be known before a frame is told.
+        // Within one frame the cork does not fill again. No test: it takes more than a megabyte in the cork, and a socket
+        // that fills between two frames of one read.
+        self.relieve_cork();
         let connection = &self.connections[key];
         let mut end = input.len();
         // Else nothing is taken, and the frame comes again.
