@@ -40,6 +40,11 @@ pub struct Config {
     /// Most header fields of a request. Default: 100. Beyond it: 431.
     pub max_headers: usize,
     /// Bytes one read takes from a socket at most; one buffer of this size per worker. Default: 512 KiB.
+    ///
+    /// A connection that stops listening in the middle of a read, because its handler pauses it or its peer does not read
+    /// what it is sent, keeps what is left of that read until it listens again: up to so much for each such connection, on
+    /// top of [`SocketOptions::max_output_bytes`](crate::SocketOptions::max_output_bytes). While it does not listen nothing
+    /// more is read.
     pub read_buffer_bytes: usize,
     /// What the system keeps of each connection's output, a hint to it (SO_SNDBUF). Default: `None`, as much as the system
     /// thinks best, which may be megabytes for a peer that does not read.
