@@ -1,15 +1,12 @@
 //! What an idle connection leaves in our heap, counted to the byte: a guard that no noise can move. It has a program to
 //! itself, because the allocator counts for all of it.
 
-#![expect(unsafe_code, reason = "an allocator that counts can be told in no other way; it hands on what it is given")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
+use wingbeat_bench::heap::{Counting, live, take_largest};
 use wingbeat_bench::load::payload::Payload;
 use wingbeat_bench::load::target::Target;
 use wingbeat_bench::process::raise_open_files;
@@ -25,28 +22,6 @@ const MAX_BYTES_EACH: isize = 272;
 /// What a connection may leave behind when it is closed: its places in the wheel, until their time has come.
 const MAX_BYTES_LEFT: isize = 16;
 const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Counting;
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-/// The largest piece that was asked for: with many connections open that is the slab.
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the arguments it came with; counting touches no memory of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same here.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: `pointer` comes from `alloc` above, hence from the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -83,15 +58,15 @@ fn close(streams: Vec<TcpStream>, running: &Running) {
 
 /// The heap once nobody is at work any more: the same for a while.
 fn settled() -> isize {
-    let (mut live, mut since) = (LIVE.load(Ordering::Relaxed), Instant::now());
+    let (mut bytes, mut since) = (live(), Instant::now());
     while since.elapsed() < Duration::from_millis(100) {
-        let now = LIVE.load(Ordering::Relaxed);
-        if now != live {
-            (live, since) = (now, Instant::now());
+        let now = live();
+        if now != bytes {
+            (bytes, since) = (now, Instant::now());
         }
         yield_now();
     }
-    live
+    bytes
 }
 
 #[test]
@@ -106,11 +81,12 @@ fn an_idle_connection_is_small_and_leaves_nothing_behind() {
     // What a worker takes once is taken by a connection before all others.
     let first = target.open("/", 1).expect("a connection opens");
     let before = settled();
-    LARGEST.store(0, Ordering::Relaxed);
+    take_largest();
     let streams = open(&target);
     let ours = (streams.capacity() * size_of::<TcpStream>()) as isize;
     let each = (settled() - before - ours) / CONNECTIONS as isize;
-    let place = LARGEST.load(Ordering::Relaxed) / (CONNECTIONS + 1);
+    // With so many connections the largest piece is the slab.
+    let place = take_largest() / (CONNECTIONS + 1);
     println!("{each} bytes of heap for each idle connection: {place} in the slab, the rest in lists");
     assert!(each <= MAX_BYTES_EACH, "{each} bytes of heap for each idle connection");
     assert!(place > 100 && each > place as isize, "{each} bytes, {place} of them in the slab: that was not counted");

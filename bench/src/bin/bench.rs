@@ -1,5 +1,5 @@
-//! Measures Wingbeat against the floor and other crates: starts the servers, loads them in turns, prints medians, ratios
-//! and whether the goals are met.
+//! Measures Wingbeat against the floor and other crates: starts the servers, loads them in turns, prints medians,
+//! ratios and whether the goals are met.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

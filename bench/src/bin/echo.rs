@@ -6,6 +6,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,9 @@ struct Arguments {
     /// Workers. Default: one per core.
     #[arg(long, env = "WINGBEAT_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// How long a worker looks for work before it sleeps, in microseconds.
+    #[arg(long, default_value_t = 0)]
+    spin: u64,
     /// How `/` and `/echo` are served.
     #[arg(long, value_enum, default_value = "handler")]
     lane: Lane,
@@ -147,6 +151,7 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     if let Some(threads) = arguments.threads {
         config = config.with_threads(usize::from(threads));
     }
+    config = config.with_spin(Duration::from_micros(arguments.spin));
     let limits = Limits::DEFAULT.with_max_frame_bytes(MAX_MESSAGE_BYTES).with_max_message_bytes(MAX_MESSAGE_BYTES);
     let (max_output_bytes, max_output_messages) = MAX_OUTPUT;
     let options = SocketOptions::default()

@@ -70,11 +70,18 @@ impl fmt::Display for Slope {
 impl IdleLoad {
     /// Opens the connections and reads the server's memory at both counts.
     pub fn run(&self, target: &Target) -> io::Result<Slope> {
+        let pid = known(target)?;
+        let (from_bytes, to_bytes) = self.watch(target, || settled_bytes(pid))?;
+        Ok(Slope::new((self.from, from_bytes), (self.to, to_bytes)))
+    }
+
+    /// Opens the connections and takes a reading at both counts.
+    pub fn watch<R>(&self, target: &Target, read: impl FnMut() -> io::Result<R>) -> io::Result<(R, R)> {
         let kind = Payload::Binary;
         let (frame, answer) = (kind.client_frame(ECHO_BYTES), kind.server_frame(ECHO_BYTES));
         let echo = (frame.as_slice(), answer.as_slice());
         match self.lane {
-            Lane::Plain => slope(target, self.from, self.to, |already, count| {
+            Lane::Plain => twice((self.from, self.to), read, |already, count| {
                 let mut streams = target.open_from(&self.path, already, count)?;
                 if self.is_echoed {
                     check(&mut streams, &frame, &answer)?;
@@ -82,30 +89,49 @@ impl IdleLoad {
                 Ok(streams)
             }),
             Lane::Tls => {
-                slope(target, self.from, self.to, |already, count| open_tls(target, &self.path, already, count, echo))
+                twice((self.from, self.to), read, |already, count| open_tls(target, &self.path, already, count, echo))
             }
             Lane::Http2(per_connection) => {
                 let mut multiplexed = Multiplexed::new(per_connection)?;
-                slope(target, self.from, self.to, |_, count| multiplexed.open(target, &self.path, count, echo))
+                twice((self.from, self.to), read, |_, count| multiplexed.open(target, &self.path, count, echo))
             }
         }
     }
 }
 
-/// Lets `open` open connections (given: how many are open, how many more), up to both counts, and reads the memory.
+impl Slope {
+    fn new((from, from_bytes): (usize, u64), (to, to_bytes): (usize, u64)) -> Self {
+        let bytes_each = (to_bytes as f64 - from_bytes as f64) / (to - from) as f64;
+        Self { from, to, from_bytes, to_bytes, bytes_each }
+    }
+}
+
+fn known(target: &Target) -> io::Result<u32> {
+    target.pid.ok_or_else(|| io::Error::other("memory needs the server's process: --pid"))
+}
+
+/// Lets `open` open connections (given: how many are open, how many more), up to both counts, and reads at each.
+fn twice<S, R>(
+    (from, to): (usize, usize),
+    mut read: impl FnMut() -> io::Result<R>,
+    mut open: impl FnMut(usize, usize) -> io::Result<Vec<S>>,
+) -> io::Result<(R, R)> {
+    let mut streams = open(0, from)?;
+    let first = read()?;
+    streams.extend(open(from, to - from)?);
+    Ok((first, read()?))
+}
+
+/// The server's memory at both counts.
 pub(super) fn slope<S>(
     target: &Target,
     from: usize,
     to: usize,
-    mut open: impl FnMut(usize, usize) -> io::Result<Vec<S>>,
+    open: impl FnMut(usize, usize) -> io::Result<Vec<S>>,
 ) -> io::Result<Slope> {
-    let pid = target.pid.ok_or_else(|| io::Error::other("memory needs the server's process: --pid"))?;
-    let mut streams = open(0, from)?;
-    let from_bytes = settled_bytes(pid)?;
-    streams.extend(open(from, to - from)?);
-    let to_bytes = settled_bytes(pid)?;
-    let bytes_each = (to_bytes as f64 - from_bytes as f64) / (to - from) as f64;
-    Ok(Slope { from, to, from_bytes, to_bytes, bytes_each })
+    let pid = known(target)?;
+    let (from_bytes, to_bytes) = twice((from, to), || settled_bytes(pid), open)?;
+    Ok(Slope::new((from, from_bytes), (to, to_bytes)))
 }
 
 fn settled_bytes(pid: u32) -> io::Result<u64> {

@@ -157,7 +157,9 @@ impl Connection {
     pub(crate) fn keep_rest(&mut self, rest: &[u8]) {
         self.left_over = !rest.is_empty() && !self.may_read();
         if rest.is_empty() {
-            self.rest = Vec::new();
+            if self.rest.capacity() > 0 {
+                self.rest = Vec::new();
+            }
         } else {
             self.rest.clear();
             self.rest.extend_from_slice(rest);

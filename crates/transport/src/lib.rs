@@ -59,6 +59,7 @@ mod running;
 mod seats;
 mod sending;
 mod server;
+mod spin;
 mod stats;
 mod stream;
 mod streaming;

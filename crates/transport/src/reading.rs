@@ -1,6 +1,7 @@
 //! A connection's turn: read, decode, call the handler, write once.
 
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wingbeat_websocket::{CloseFrame, ProtocolError, Received, WholeMessage};
 
@@ -264,14 +265,26 @@ impl Turn {
         }
         let cx = &mut Context { turn: self, key, input: &[] };
         match received {
-            Some(Received::Text(text)) => handler.handle_message(Message::Text(&text), cx),
-            Some(Received::Binary(bytes)) => handler.handle_message(Message::Binary(&bytes), cx),
+            Some(Received::Text(text)) => cx.turn.deliver_gathered(key, handler, Message::Text(&text)),
+            Some(Received::Binary(bytes)) => cx.turn.deliver_gathered(key, handler, Message::Binary(&bytes)),
             Some(Received::Close(frame)) => return Some(Run::Closed(frame)),
             Some(Received::Ping(payload)) => handler.handle_ping(&payload, cx),
             Some(Received::Pong(payload)) if !cx.turn.take_pong(key, &payload) => handler.handle_pong(&payload, cx),
             Some(Received::Pong(_)) | None => {}
         }
         None
+    }
+
+    /// Delivers a message that lies in memory of its own, from where it is answered as others are from the input.
+    fn deliver_gathered(&mut self, key: usize, handler: &mut dyn Handler, message: Message<'_>) {
+        let input = message.as_bytes();
+        self.begin_answers(key);
+        let cx = &mut Context { turn: self, key, input };
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler.handle_message(message, cx)));
+        self.end_answers(key, input);
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
     }
 
     /// A connection that has much to say does not wait for the end of its turn.

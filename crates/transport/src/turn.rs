@@ -233,6 +233,13 @@ impl Turn {
     /// Carries out the commands given since the last time, those that call handlers after the others.
     #[inline]
     pub(crate) fn carry_out(&mut self) {
+        if self.has_pending() {
+            self.carry_out_pending();
+        }
+    }
+
+    #[inline(never)]
+    fn carry_out_pending(&mut self) {
         for _ in 0..CALLBACKS_PER_TURN {
             self.apply_commands();
             match self.callbacks.pop_front() {

@@ -19,11 +19,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use crate::binding::Acceptor;
+use crate::config::MAX_SPIN;
 use crate::drain::Leaving;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
 use crate::pulse::{Deed, Pulse};
 use crate::server::Shared;
+use crate::spin::Spin;
 use crate::stream::{Socket, Stream};
 use crate::turn::Turn;
 use crate::upgrade::Source;
@@ -39,6 +41,8 @@ const COMMANDS_PER_BATCH: usize = 1024;
 const ACCEPTS_PER_BATCH: usize = 256;
 /// Connections written at the end of a batch before the worker looks for readiness again.
 const WRITES_PER_BATCH: usize = 256;
+/// How often a worker that spins looks before it lets other tasks work.
+const LOOKS_PER_YIELD: usize = 16;
 /// A batch longer than this is worth a warning: some callback blocks the worker.
 const SLOW_BATCH: Duration = Duration::from_millis(100);
 /// After the system refused to accept (no descriptors left, say), how long to leave it alone.
@@ -117,9 +121,17 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS_PER_BATCH);
         let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
         let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
+        let mut spin = Spin::new(self.shared.config.spin.min(MAX_SPIN));
         while !self.is_done() {
+            events.clear();
             if !self.turn.has_work() {
-                self.wait(&set, &mut alarm, &mut commands).await;
+                let since = spin.is_on().then(Instant::now);
+                if !self.spin(&spin, &mut events, &mut commands).await? {
+                    self.wait(&set, &mut alarm, &mut commands).await;
+                }
+                if let Some(since) = since {
+                    spin.note(since.elapsed());
+                }
             } else {
                 tokio::task::yield_now().await;
                 poll_fn(|cx| {
@@ -162,6 +174,35 @@ impl Worker {
         .await;
     }
 
+    /// Looks for readiness and commands for as long as `spin` says; whether there was any.
+    async fn spin(&mut self, spin: &Spin, events: &mut Events, commands: &mut Vec<Command>) -> io::Result<bool> {
+        let Some(limit) = spin.limit() else { return Ok(false) };
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            for _ in 0..LOOKS_PER_YIELD {
+                self.look(events)?;
+                let found = self.receiver.receiver.poll_recv_many(
+                    &mut Context::from_waker(Waker::noop()),
+                    commands,
+                    COMMANDS_PER_BATCH,
+                );
+                if !events.is_empty() || found.is_ready() {
+                    return Ok(true);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(false)
+    }
+
+    /// Asks the set what is ready, without sleep.
+    fn look(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn take_batch(
         &mut self,
         set: &AsyncFd<Watched>,
@@ -202,15 +243,17 @@ impl Worker {
     }
 
     fn handle_readiness(&mut self, set: &AsyncFd<Watched>, events: &mut Events) -> io::Result<()> {
-        // The guard is taken before the set is asked: what becomes ready after that makes the set ready anew.
-        let Poll::Ready(guard) = set.poll_read_ready(&mut Context::from_waker(Waker::noop())) else { return Ok(()) };
-        let mut guard = guard?;
-        match self.poll.poll(events, Some(Duration::ZERO)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        if events.iter().count() < EVENTS_PER_BATCH {
-            guard.clear_ready();
+        // Who has looked has found what there is.
+        if events.is_empty() {
+            // The guard is taken before the set is asked: what becomes ready after that makes the set ready anew.
+            let Poll::Ready(guard) = set.poll_read_ready(&mut Context::from_waker(Waker::noop())) else {
+                return Ok(());
+            };
+            let mut guard = guard?;
+            self.look(events)?;
+            if events.iter().count() < EVENTS_PER_BATCH {
+                guard.clear_ready();
+            }
         }
         for event in events.iter().filter(|event| !is_listener(event)) {
             self.handle_event(event);

@@ -59,6 +59,15 @@ impl Turn {
 
     #[inline]
     pub(crate) fn after_write(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        let is_plain = connection.phase == Phase::Open && connection.waiting.is_empty() && !connection.congested;
+        if !is_plain {
+            self.after_rare_write(key);
+        }
+    }
+
+    #[inline(never)]
+    fn after_rare_write(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         if !connection.waiting.is_empty() && connection.has_room() {
             connection.settle_waiting(Ok(()));

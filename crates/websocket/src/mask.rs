@@ -82,7 +82,7 @@ impl Mask {
 }
 
 /// From here on a call is worth its while.
-const LONG: usize = 128;
+const LONG: usize = 257;
 /// The widest register in use, in bytes.
 const REGISTER: usize = 32;
 /// Set in a word if one of its octets is over 0x7F.
@@ -108,7 +108,8 @@ fn apply_short(key: u64, bytes: &mut [u8]) -> bool {
         8..=16 => apply_ends::<8>(key, bytes),
         17..=32 => apply_ends::<16>(key, bytes),
         33..=64 => apply_ends::<32>(key, bytes),
-        _ => apply_ends::<64>(key, bytes),
+        65..=128 => apply_ends::<64>(key, bytes),
+        _ => apply_ends::<128>(key, bytes),
     };
     ends.unwrap_or_else(|| apply_octets(octets(key), bytes))
 }
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn one_byte_over_7f_is_seen_wherever_it_is() {
-        for len in (1..=140).chain([1000]) {
+        for len in (1..=270).chain([1000]) {
             for at in 0..len {
                 let mut plain = alloc::vec![b'a'; len];
                 plain[at] = 0x80;

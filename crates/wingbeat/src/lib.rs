@@ -94,3 +94,10 @@ pub mod prelude {
         Topic, not_found,
     };
 }
+
+/// Compiles the code of the guide.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/backpressure.md")]
+    struct Backpressure;
+}

@@ -12,6 +12,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::{Interest, Registry, Token};
+use rustix::net::{RecvFlags, SendFlags};
 
 pub(crate) use self::asynchronous::AsyncStream;
 pub(crate) use self::polled::Polled;
@@ -66,7 +67,7 @@ impl Stream {
 
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(buffer),
+            Self::Tcp(stream) => recv(stream, buffer),
             Self::Unix(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
             Self::Polled(stream) => stream.read(buffer),
@@ -86,7 +87,7 @@ impl Stream {
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tcp(stream) => send(stream, bytes),
             Self::Unix(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)]),
             Self::Polled(stream) => stream.write(&[IoSlice::new(bytes)]),
@@ -163,4 +164,17 @@ impl From<Socket> for Stream {
             Socket::Unix(stream) => Self::Unix(stream),
         }
     }
+}
+
+/// As the stream's own, but not by way of the C library: where there are threads that makes of each call a point at which
+/// they may be cancelled, for four atomic operations a turn.
+#[inline]
+fn recv(stream: &mio::net::TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(stream, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+#[inline]
+fn send(stream: &mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
 }
