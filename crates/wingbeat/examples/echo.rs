@@ -26,7 +26,7 @@ async fn echo(mut socket: WebSocket) {
 }
 
 /// Starts the server and returns.
-pub fn start(listen: SocketAddr) -> Result<Running, Error> {
+pub(crate) fn start(listen: SocketAddr) -> Result<Running, Error> {
     let options = SocketOptions::default();
     Server::new(Config::default().with_listen(listen))
         .handler("/echo", options.clone(), |_| Ok(Echo))

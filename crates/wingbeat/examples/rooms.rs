@@ -63,7 +63,7 @@ impl Handler for Member {
 }
 
 /// Starts the server and returns.
-pub fn start(listen: SocketAddr) -> Result<Running, Error> {
+pub(crate) fn start(listen: SocketAddr) -> Result<Running, Error> {
     Server::new(Config::default().with_listen(listen))
         .handler("/rooms/:room", SocketOptions::default(), |request| {
             let name = request.query().and_then(|query| query.strip_prefix("name=")).unwrap_or_default();

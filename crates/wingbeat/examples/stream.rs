@@ -39,7 +39,7 @@ async fn download(socket: WebSocket, megabytes: u32) {
 }
 
 /// Starts the server and returns.
-pub fn start(listen: SocketAddr) -> Result<Running, Error> {
+pub(crate) fn start(listen: SocketAddr) -> Result<Running, Error> {
     let unlimited = Limits::DEFAULT
         .with_max_frame_bytes(usize::MAX)
         .with_max_message_bytes(usize::MAX)
