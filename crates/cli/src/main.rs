@@ -2,6 +2,7 @@
 
 mod chat;
 mod listen;
+mod metrics;
 mod page;
 mod serve;
 

@@ -1,6 +1,7 @@
 //! `wingbeat serve`: the chat, from its first address to its last goodbye.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use wingbeat::websocket::CloseCode;
 
 use crate::chat::{self, CharacterSocket};
 use crate::listen::{self, Listen};
+use crate::metrics;
 use crate::page;
 
 /// What connections get to close after SIGINT or SIGTERM; a second one ends it at once. The process ends within 5 s.
@@ -26,6 +28,9 @@ const SHUTDOWN: Duration = Duration::from_secs(3);
 pub(crate) struct Serve {
     #[command(flatten)]
     listen: Listen,
+    /// Serves figures for Prometheus at /metrics of this address, or port of this machine
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = metrics::DEFAULT)]
+    metrics: Option<String>,
 }
 
 impl Serve {
@@ -33,9 +38,10 @@ impl Serve {
     pub(crate) fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+        let metrics = self.metrics.as_deref().map(metrics::parse).transpose()?;
         let config = self.config()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(config))
+        runtime.block_on(serve(config, metrics))
     }
 
     fn config(self) -> Result<Config, Box<dyn std::error::Error>> {
@@ -48,10 +54,11 @@ impl Serve {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: Config, metrics: Option<SocketAddr>) -> Result<(), Box<dyn std::error::Error>> {
     // Before anybody is told the address: a signal from here on ends us in order.
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let mut reload = signal(SignalKind::hangup())?;
+    let figures = metrics.map(|address| metrics::record().map(|figures| (address, figures))).transpose()?;
     let transport = config.transport.clone();
     let endpoint = Endpoint::new(config).socket::<CharacterSocket>("/socket");
     let app = axum::Router::new().merge(page::router()).merge(chat::router(endpoint.handle()));
@@ -60,6 +67,9 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         error => error.to_string(),
     })?;
     listen::announce(&running, &transport);
+    if let Some((address, figures)) = figures {
+        metrics::serve(address, figures).await?;
+    }
     loop {
         tokio::select! {
             () = either(&mut signals) => break,

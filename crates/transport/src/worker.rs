@@ -122,6 +122,8 @@ impl Worker {
         let mut commands = Vec::with_capacity(COMMANDS_PER_BATCH);
         let mut alarm = Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None };
         let mut spin = Spin::new(self.shared.config.spin.min(MAX_SPIN));
+        // What there is none of yet shall be seen, too.
+        self.turn.publish();
         while !self.is_done() {
             events.clear();
             if !self.turn.has_work() {
