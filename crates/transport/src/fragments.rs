@@ -42,6 +42,8 @@ impl Turn {
                 Err(error) => return Run::Failed(error),
             };
             *used += step;
+            let is_message = matches!(&received, Some(ReceivedFragment::Fragment(fragment)) if fragment.is_final);
+            self.figures.now.messages_received += u64::from(is_message);
             self.take_answer(key, start);
             if let Some(ReceivedFragment::Fragment(fragment)) = &received {
                 self.figures.now.messages_received += u64::from(fragment.is_final);

@@ -104,6 +104,7 @@ pub use crate::streaming::MessageStream;
 pub use crate::tls::{TlsConfig, TlsError};
 pub use crate::turn::Turn;
 pub use crate::websocket::{Incoming, OwnedMessage, WebSocket};
+pub use ::http::StatusCode;
 pub use wingbeat_websocket::deflate::{Compression, DeflateBudget, DeflateConfig, DeflateParams};
 pub use wingbeat_websocket::handshake::Extension;
 pub use wingbeat_websocket::{CloseCode, Fragment, Limits, MessageKind};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wingbeat_websocket::{self as websocket, CloseCode, MessageKind};
 
-use crate::connection::{Phase, Waiting};
+use crate::connection::{PAUSE_OUTPUT_BYTES, Phase, Waiting};
 use crate::context::Context;
 use crate::error::SendError;
 use crate::handle::ConnectionHandle;
@@ -105,7 +105,9 @@ impl Turn {
         }
         let fits = |turn: &Self| {
             let connection = &turn.connections[key];
-            connection.output.is_empty() || connection.output.len() + bytes <= connection.options.max_output_bytes
+            let (waiting, most) = (connection.output.len(), connection.options.max_output_bytes);
+            // Who has waited for room has it, however large the fragment.
+            waiting <= PAUSE_OUTPUT_BYTES.min(most) || waiting + bytes <= most
         };
         if !fits(self) && !self.connections[key].blocked {
             self.write(key);

@@ -95,7 +95,7 @@ fn say(secret: &str, through_hyper: bool) {
         (peer, status)
     };
     assert_eq!(ask(&format!("/rooms/{secret}?token={secret}")).1, 403);
-    let query = format!("token={secret}&vsn=2.0.0&apikey={secret};password={secret}&user[room]={secret}");
+    let query = format!("vsn=2.0.0;token={secret}&%61pikey={secret}&password={secret}&user[room]={secret}");
     let (mut peer, status) = ask(&format!("/ws?{query}"));
     assert_eq!(status, 101);
     peer.send_text(secret);

@@ -164,7 +164,7 @@ struct Streaming {
     drained: Arc<AtomicUsize>,
 }
 
-const PIECE: [u8; 20_000] = [7; 20_000];
+static PIECE: [u8; 20_000] = [7; 20_000];
 
 impl Streaming {
     fn go_on(&mut self, cx: &mut Context<'_>) {

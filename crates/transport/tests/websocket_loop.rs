@@ -362,3 +362,37 @@ fn the_handle_of_a_socket_serves_others() {
     };
     assert_eq!((lost.code, lost.cause), (CloseCode::ABNORMAL, Cause::Lost), "it hung up");
 }
+
+#[test]
+fn at_shutdown_a_loop_puts_things_in_order_until_the_deadline() {
+    for (within, is_in_time) in [(PATIENCE, true), (Duration::from_millis(200), false)] {
+        let (ended, ends) = channel();
+        let (done, is_done) = channel();
+        let go_on = std::sync::Arc::new(Notify::new());
+        let waiting = go_on.clone();
+        let server = serve_with(options(), move |mut socket| {
+            let (ended, done, waiting) = (ended.clone(), done.clone(), waiting.clone());
+            async move {
+                while socket.recv().await.is_some() {}
+                let _ = ended.send(());
+                waiting.notified().await;
+                let _ = done.send(());
+            }
+        });
+        let mut peer = server.open("/");
+        let stopping = std::thread::spawn(move || server.shutdown(CloseCode::SERVICE_RESTART, within));
+        peer.expect_close(1012);
+        peer.expect_fin();
+        drop(peer);
+        next(&ends);
+        if is_in_time {
+            // The connection is gone, the worker is not.
+            assert!(is_done.recv_timeout(Duration::from_millis(100)).is_err());
+            assert!(!stopping.is_finished(), "it waits for the loop");
+            go_on.notify_one();
+            next(&is_done);
+        }
+        stopping.join().expect("no panic");
+        assert!(is_done.try_recv().is_err());
+    }
+}

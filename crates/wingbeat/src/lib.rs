@@ -70,6 +70,11 @@
 //! One level down, [`transport`] has raw handlers and sockets; below that, [`websocket`] and [`phoenix`] are the two
 //! protocols as pure functions.
 
+/// The code of the guide compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/handlers.md")]
+struct HandlersGuide;
+
 pub use wingbeat_channels as channels;
 pub use wingbeat_channels::{
     Channel, ChannelHandle, Config, ConnectInfo, Context, Endpoint, EndpointHandle, Error, Info, Joined, MountOptions,
