@@ -169,6 +169,15 @@ fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
+/// Says that it is over, however it came to that.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Restarts under load, the old server being told by `signal`. Says what the clients saw, how long the old one took to
 /// end, and whether it did so in order.
 fn restart(signal: &str) -> (Tally, Duration, bool) {
@@ -176,11 +185,13 @@ fn restart(signal: &str) -> (Tally, Duration, bool) {
     let (tally, is_over) = (Tally::default(), AtomicBool::new(false));
     let address = old.address.clone();
     let (took, is_in_order) = std::thread::scope(|scope| {
+        // Whatever fails here, the clients end: the scope waits for them.
+        let _end = SetOnDrop(&is_over);
         for _ in 0..CLIENTS {
             scope.spawn(|| client(&address, &is_over, &tally));
         }
         eventually("all are busy", || tally.replies.load(Ordering::Relaxed) > 5 * CLIENTS);
-        assert_eq!(tally.opened.load(Ordering::Relaxed), CLIENTS);
+        eventually("all are there", || tally.opened.load(Ordering::Relaxed) == CLIENTS);
         let _new = Server::start(&address);
         let ended = old.end(signal);
         eventually("all are back", || tally.opened.load(Ordering::Relaxed) >= 2 * CLIENTS);
