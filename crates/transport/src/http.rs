@@ -119,6 +119,12 @@ impl HttpSeat {
         Self { seat: Some(seat), inbox }
     }
 
+    /// Announces to a worker what will be its own; `None` if the worker has ended.
+    pub(crate) fn announce(inbox: Inbox) -> Option<Self> {
+        inbox.post_always(Command::HttpBegun).ok()?;
+        Some(Self { seat: None, inbox })
+    }
+
     /// The seat, for what the connection becomes; the worker still waits for this.
     pub(crate) fn take(&mut self) -> Option<Seat> {
         self.seat.take()

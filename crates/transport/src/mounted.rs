@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::error::Error;
+use crate::http::HttpSeat;
 use crate::inbox::{WorkerId, Workers};
 use crate::running::Running;
 use crate::server::{Server, Shared, refusal};
@@ -128,8 +129,10 @@ impl Mounted {
         }
         let source = self.source_of(&head);
         let place = || {
-            let seat = self.shared.seats.take()?;
-            Some(Place { worker: self.next_worker(), seat, served: None, guard: None })
+            let (seat, worker) = (self.shared.seats.take()?, self.next_worker());
+            // Who has been answered is closed like any other, though the worker may stop before it has the stream.
+            let served = HttpSeat::announce(self.shared.workers.inbox(worker).clone())?;
+            Some(Place { worker, seat, served: Some(served), guard: None })
         };
         upgrade::answer(self.shared.clone(), found, http::Request::from_parts(head, body), source, place).await
     }

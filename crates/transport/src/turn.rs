@@ -275,6 +275,7 @@ impl Turn {
             Command::Decide { .. }
             | Command::Adopt { .. }
             | Command::Wake { .. }
+            | Command::HttpBegun
             | Command::HttpEnded
             | Command::TaskEnded
             | Command::Stop { .. } => {
