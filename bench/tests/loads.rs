@@ -114,6 +114,7 @@ fn idle_connections_come_in_every_lane() {
     for (arguments, lane) in [
         (&["--lane", "loop"][..], Lane::Plain),
         (&["--lane", "tls"], Lane::Tls),
+        (&["--lane", "axum"], Lane::Plain),
         (&[], Lane::Http2(10)),
         (&[], Lane::Http2(1)),
     ] {

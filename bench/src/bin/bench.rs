@@ -44,14 +44,17 @@ struct Arguments {
     /// The reference app, for the channel cells. Default: built by cargo.
     #[arg(long)]
     app: Option<PathBuf>,
-    /// Another server for the raw cells: NAME=PROGRAM. It takes `--listen ADDRESS` and prints `listening on ADDRESS`.
+    /// Another server for the raw cells: "NAME=PROGRAM ARGUMENTS". It takes `--listen ADDRESS` beside them and prints
+    /// `listening on ADDRESS`.
     #[arg(long, value_parser = other)]
     other: Vec<Other>,
 }
 
 fn other(text: &str) -> Result<Other, String> {
-    let (name, program) = text.split_once('=').ok_or("not of the form NAME=PROGRAM")?;
-    Ok(Other { name: name.into(), program: program.into() })
+    let (name, command) = text.split_once('=').ok_or("not of the form NAME=PROGRAM")?;
+    let mut words = command.split_whitespace().map(String::from);
+    let program = words.next().ok_or("no program")?.into();
+    Ok(Other { name: name.into(), program, arguments: words.collect() })
 }
 
 fn main() -> ExitCode {

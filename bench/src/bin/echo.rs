@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use axum::serve::ListenerExt;
 use clap::{Parser, ValueEnum};
 use slab::Slab;
 use wingbeat_bench::suite::SLOW_LIMIT_BYTES;
@@ -44,6 +45,8 @@ enum Lane {
     Loop,
     /// By a handler's callbacks, over TLS with a certificate that nobody knows.
     Tls,
+    /// By a handler's callbacks, mounted in an axum server, which accepts and hands the streams over.
+    Axum,
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -139,7 +142,7 @@ fn main() -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut config = match arguments.lane {
         Lane::Tls => Config::default().with_listener(Listener::tcp(arguments.listen).with_tls(certificate()?)),
-        Lane::Handler | Lane::Loop => Config::default().with_listen(arguments.listen),
+        Lane::Handler | Lane::Loop | Lane::Axum => Config::default().with_listen(arguments.listen),
     };
     if let Some(threads) = arguments.threads {
         config = config.with_threads(usize::from(threads));
@@ -158,18 +161,36 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut server = Server::new(config);
     for path in ["/", "/echo"] {
         server = match arguments.lane {
-            Lane::Handler | Lane::Tls => server.handler(path, options.clone(), |_| Ok(Echo)),
+            Lane::Handler | Lane::Tls | Lane::Axum => server.handler(path, options.clone(), |_| Ok(Echo)),
             Lane::Loop => server.socket(path, options.clone(), echo),
         };
     }
-    let mut running = server
+    let server = server
         .handler("/sub", options.clone(), |_| Ok(Subscriber::default()))
         .handler("/deflate", deflating, |_| Ok(Echo))
         .handler("/slow", slow, |_| Ok(Subscriber::default()))
         .handler("/dropped", options.clone(), |_| Ok(Counter))
-        .handler("/pub", options, |_| Ok(Publisher))
-        .start(not_found())?;
-    println!("listening on {}", running.local_addr());
-    tokio::runtime::Builder::new_current_thread().build()?.block_on(running.wait());
+        .handler("/pub", options, |_| Ok(Publisher));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match arguments.lane {
+        Lane::Axum => runtime.block_on(serve_axum(server, arguments.listen))?,
+        _ => {
+            let mut running = server.start(not_found())?;
+            println!("listening on {}", running.local_addr());
+            runtime.block_on(running.wait());
+        }
+    }
     Err("every worker has ended".into())
+}
+
+/// One thread accepts and speaks HTTP; workers have the connections as soon as they are open.
+async fn serve_axum(server: Server, listen: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let (mounted, _running) = server.into_service()?;
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let app: axum::Router = mounted.router();
+    Ok(axum::serve(listener, app).await?)
 }

@@ -86,7 +86,7 @@ impl Cell {
             (Kind::Variant, variant) => variant == Some(program.name.as_str()),
             (_, Some(_)) => false,
             (Kind::Floor, None) => return self.floor.as_ref(),
-            (Kind::Ours, None) => true,
+            (Kind::Ours | Kind::Brought, None) => true,
             (Kind::Peer, None) => peers == Peers::Everywhere || self.judged.is_named,
         };
         plays.then_some(&self.others)

@@ -41,7 +41,10 @@ impl Contest {
             programs.extend(programs::build_peers()?);
         }
         let others = suite.others.iter();
-        programs.extend(others.map(|other| Program::new(Kind::Peer, other.name.clone(), other.program.clone())));
+        programs.extend(others.map(|other| Program {
+            arguments: other.arguments.clone(),
+            ..Program::new(Kind::Brought, other.name.clone(), other.program.clone())
+        }));
         Ok(Self { name, programs, cells, is_fresh: false, judge: |_| Vec::new() })
     }
 
@@ -120,7 +123,10 @@ impl Contest {
     }
 
     fn play(&self, cell: &Cell, suite: &Suite, placement: Placement, servers: &[Option<Server>]) -> io::Result<Played> {
-        let turns = |program: &Program| Turns { server: program.name.clone(), kind: program.kind, rounds: Vec::new() };
+        let turns = |program: &Program| {
+            let server = if program.kind == Kind::Variant { OURS } else { &program.name };
+            Turns { server: server.into(), kind: program.kind, rounds: Vec::new() }
+        };
         let mut played: Vec<_> = self.programs.iter().map(turns).collect();
         for _ in 0..suite.rounds {
             for (index, program) in self.programs.iter().enumerate() {

@@ -6,7 +6,7 @@ use super::table::number;
 
 /// Prints the table.
 pub(super) fn print(played: &[Played]) {
-    let peers = names(played, Kind::Peer);
+    let peers = [names(played, Kind::Brought), names(played, Kind::Peer)].concat();
     if played.iter().flat_map(Played::rows).any(|row| row.bytes_each.is_some()) {
         print_memory(played);
         return;

@@ -81,6 +81,8 @@ pub struct Other {
     pub name: String,
     /// Its program.
     pub program: PathBuf,
+    /// What it is told beside.
+    pub arguments: Vec<String>,
 }
 
 /// How to measure.

@@ -33,8 +33,10 @@ pub(super) enum Kind {
     Ours,
     /// We, in another lane: told beside, not judged.
     Variant,
-    /// Another's.
+    /// Another crate.
     Peer,
+    /// What was brought along for this run: plays wherever we do, and is not judged.
+    Brought,
 }
 
 impl Program {

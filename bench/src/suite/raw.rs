@@ -83,11 +83,12 @@ pub(super) fn fanout(duration: Duration) -> Vec<Cell> {
 }
 
 /// How else we can be talked to: what it is called, how our echo server is started for it, how connections come.
-pub(super) const LANES: [(&str, &[&str], Lane); 4] = [
+pub(super) const LANES: [(&str, &[&str], Lane); 5] = [
     ("received in a loop", &["--lane", "loop"], Lane::Plain),
     ("over TLS", &["--lane", "tls"], Lane::Tls),
-    ("over HTTP/2, 100 to a connection", &[], Lane::Http2(100)),
+    ("over HTTP/2, 100 together", &[], Lane::Http2(100)),
     ("over HTTP/2, alone", &[], Lane::Http2(1)),
+    ("mounted in axum", &["--lane", "axum"], Lane::Plain),
 ];
 
 pub(super) fn idle() -> Vec<Cell> {

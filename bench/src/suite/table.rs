@@ -78,9 +78,13 @@ impl Table {
                 let mean = geometric_mean(&rows().filter_map(|row| figure(&row)).collect::<Vec<_>>());
                 mean.map_or(String::new(), |mean| format!("{mean:.2}"))
             };
+            let count = rows().filter(|row| row.rate_ratio.is_some()).count();
+            if count == 0 {
+                continue;
+            }
             println!(
                 "{:<26} {server:<18} {:>64} {:>7} {:>7} {:>7}",
-                format!("mean of {}", rows().filter(|row| row.rate_ratio.is_some()).count()),
+                format!("mean of {count}"),
                 "",
                 mean(|row| row.rate_ratio),
                 mean(|row| row.cpu_ratio),

@@ -16,6 +16,9 @@ pub(crate) struct Listen {
     // Read below: an error of ours is one line.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Lets a server that is started later listen at the same address, so that this one can leave without a gap
+    #[arg(long)]
+    shared_port: bool,
     /// Listens on a Unix socket, too; its file is made, and removed at the end
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
@@ -75,6 +78,7 @@ impl Listen {
         if let Some(path) = &self.unix {
             config.transport = config.transport.with_listener(believing(Listener::unix(path)));
         }
+        config.transport = config.transport.with_shared_port(self.shared_port);
         let most = self.max_connections_per_address;
         config.transport = config.transport.with_max_connections_per_address(most);
         Ok(config)

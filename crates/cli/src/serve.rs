@@ -7,13 +7,14 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use wingbeat::prelude::*;
+use wingbeat::transport::Drain;
 use wingbeat::websocket::CloseCode;
 
 use crate::chat::{self, CharacterSocket};
 use crate::listen::{self, Listen};
 use crate::page;
 
-/// What connections get to close after SIGINT or SIGTERM. The process ends within 5 s.
+/// What connections get to close after SIGINT or SIGTERM; a second one ends it at once. The process ends within 5 s.
 const SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// Serves the chat.
@@ -54,7 +55,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let transport = config.transport.clone();
     let endpoint = Endpoint::new(config).socket::<CharacterSocket>("/socket");
     let app = axum::Router::new().merge(page::router()).merge(chat::router(endpoint.handle()));
-    let running = endpoint.start(app).map_err(|error| match error {
+    let mut running = endpoint.start(app).map_err(|error| match error {
         Error::Secret(error) => format!("WINGBEAT_SECRET: {error}"),
         error => error.to_string(),
     })?;
@@ -69,7 +70,13 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     tracing::info!(connections = running.connections(), "closing");
-    running.shutdown(CloseCode::SERVICE_RESTART, "", SHUTDOWN).await;
+    let is_hurried = tokio::select! {
+        () = running.drain(Drain::default().with_within(SHUTDOWN)) => false,
+        () = either(&mut signals) => true,
+    };
+    if is_hurried {
+        running.shutdown(CloseCode::SERVICE_RESTART, "", Duration::ZERO).await;
+    }
     Ok(())
 }
 

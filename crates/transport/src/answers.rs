@@ -146,7 +146,9 @@ impl Turn {
     #[inline]
     pub(crate) fn begin_answers(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let is_free = connection.phase == Phase::Open && !connection.blocked && connection.pool.is_none();
+        let is_free = connection.phase == Phase::Open
+            && !(connection.blocked | connection.is_streaming)
+            && connection.pool.is_none();
         // A metered one takes its messages one by one: without room a run ends after each.
         let is_free = is_free && !connection.is_metered();
         let limit = if is_free { connection.options.max_output_bytes } else { 0 };
@@ -208,9 +210,10 @@ impl Turn {
         let pieces = answers.pieces(&self.cork, input);
         let (length, kept) = (answers.len(&self.cork), |written| answers.messages_after(written));
         match connection.output.write_through(&mut connection.stream, pieces, length, kept) {
-            Ok(Written::All) => {}
+            Ok(Written::All) => self.figures.count_written(length, answers.messages as usize),
             Ok(Written::Blocked) => {
                 connection.blocked = true;
+                self.note_stall(key, length, answers.messages as usize);
                 self.note_congestion(key);
             }
             Err(error) => {

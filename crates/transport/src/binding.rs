@@ -12,6 +12,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::listener::Place;
 use crate::stream::Socket;
@@ -56,37 +57,28 @@ impl Acceptor {
 
 /// `count` acceptors for one place, and its address, the port chosen if it was 0; a Unix socket has none. What is
 /// accepted at a TCP port inherits the send buffer.
-pub(crate) fn bind(
-    place: &Place,
-    count: usize,
-    send_buffer_bytes: Option<usize>,
-) -> Result<(Vec<Acceptor>, Option<SocketAddr>), Error> {
+pub(crate) fn bind(place: &Place, count: usize, config: &Config) -> Result<(Vec<Acceptor>, Option<SocketAddr>), Error> {
     match place {
-        Place::Tcp(address) => {
-            bind_tcp(*address, count, send_buffer_bytes).map(|(acceptors, local)| (acceptors, Some(local)))
-        }
+        Place::Tcp(address) => bind_tcp(*address, count, config).map(|(acceptors, local)| (acceptors, Some(local))),
         Place::Unix { path, mode } => bind_unix(path, *mode, count)
             .map(|acceptors| (acceptors, None))
             .map_err(|source| Error::ListenUnix { path: path.clone(), source }),
     }
 }
 
-fn bind_tcp(
-    address: SocketAddr,
-    count: usize,
-    send_buffer_bytes: Option<usize>,
-) -> Result<(Vec<Acceptor>, SocketAddr), Error> {
+fn bind_tcp(address: SocketAddr, count: usize, config: &Config) -> Result<(Vec<Acceptor>, SocketAddr), Error> {
     let fail = |source| Error::Listen { address, source };
-    // Sockets that share a port would share it with another process of ours, too: first one that does not share.
-    let alone = bind_one(address, false).map_err(fail)?;
-    let local = alone.local_addr().map_err(fail)?;
+    // Sockets that share a port would share it with another process of ours, too: first one that does not share, unless
+    // it is meant so.
+    let first = bind_one(address, config.shared_port).map_err(fail)?;
+    let local = first.local_addr().map_err(fail)?;
     let listeners = if count == 1 {
-        vec![alone]
+        vec![first]
     } else {
-        drop(alone);
+        drop(first);
         (0..count).map(|_| bind_one(local, true)).collect::<Result<_, _>>().map_err(fail)?
     };
-    if let Some(bytes) = send_buffer_bytes {
+    if let Some(bytes) = config.send_buffer_bytes {
         let limit = |listener| SockRef::from(listener).set_send_buffer_size(bytes);
         listeners.iter().try_for_each(limit).map_err(fail)?;
     }
@@ -162,11 +154,18 @@ mod tests {
     #[test]
     fn a_port_is_shared_among_workers_but_not_taken_from_others() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (listeners, local) = bind_tcp(any, 3, None).expect("a loopback port");
+        let (alone, shared) = (Config::default(), Config::default().with_shared_port(true));
+        let (listeners, local) = bind_tcp(any, 3, &alone).expect("a loopback port");
         assert_eq!(listeners.len(), 3);
         for count in [1, 3] {
-            let error = bind_tcp(local, count, None).expect_err("the port is taken").to_string();
+            let error = bind_tcp(local, count, &alone).expect_err("the port is taken").to_string();
             assert!(error.starts_with(&format!("cannot listen on {local}: Address")), "{error}");
+        }
+        for count in [1, 3] {
+            let (_first, local) = bind_tcp(any, count, &shared).expect("a loopback port");
+            let (second, same) = bind_tcp(local, 2, &shared).expect("all of them share it");
+            assert_eq!((second.len(), same), (2, local));
+            bind_tcp(local, 1, &alone).expect_err("who does not say so does not share");
         }
     }
 

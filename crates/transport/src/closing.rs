@@ -8,6 +8,7 @@ use wingbeat_websocket::{CloseCode, CloseFrame, ProtocolError};
 use crate::connection::{Connection, Phase};
 use crate::handler::{Cause, Closed};
 use crate::inbox::ConnectionId;
+use crate::pulse::Deed;
 use crate::turn::Turn;
 use crate::wheel::NEVER;
 
@@ -41,6 +42,7 @@ impl Turn {
         if self.connections[key].phase != Phase::Open {
             return;
         }
+        self.abort_stream(key);
         self.write_control(key, |connection, cork| {
             connection.protocol.close(Some(CloseFrame::new(code, reason)), cork);
             connection.phase = Phase::Closing;
@@ -87,6 +89,8 @@ impl Turn {
         }
         connection.phase = Phase::Lingering;
         connection.paused = false;
+        self.abort_stream(key);
+        let connection = &mut self.connections[key];
         (connection.rest, connection.left_over) = (Vec::new(), false);
         connection.settle_waiting(Err(crate::SendError::Closed));
         let timeout = connection.options.close_timeout;
@@ -119,6 +123,7 @@ impl Turn {
         if self.connections[key].handler.is_some() {
             self.note_close(key, &closed);
         }
+        self.pulse.note(Deed::Close, key);
         self.call_only(key, |handler, cx| handler.handle_close(closed, cx));
         let handler = self.connections[key].handler.take();
         if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {

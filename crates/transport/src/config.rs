@@ -17,6 +17,10 @@ pub struct Config {
     /// Where to listen with settings of each address's own: TLS, Unix sockets, proxies; at most 64. Default: none, and
     /// [`listen`](Self::listen) counts.
     pub listeners: Vec<Listener>,
+    /// Whether other processes may listen on the same TCP ports, so that a new server can begin before the old one
+    /// [leaves](crate::Running::drain). All of them must say so, and belong to one user. Default: no, a port that is taken
+    /// is an error.
+    pub shared_port: bool,
     /// Workers, each with a thread and a listener of its own. Default: one per core.
     pub threads: usize,
     /// Most connections at once, over all workers; further ones are answered 503. Default: 1,000,000.
@@ -50,6 +54,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
             listeners: Vec::new(),
+            shared_port: false,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 1_000_000,
             max_connections_per_address: None,
@@ -77,6 +82,12 @@ impl Config {
     pub fn with_listener(mut self, listener: Listener) -> Self {
         self.listeners.push(listener);
         self
+    }
+
+    /// Sets whether other processes may listen on the same TCP ports.
+    #[must_use]
+    pub fn with_shared_port(self, shared_port: bool) -> Self {
+        Self { shared_port, ..self }
     }
 
     /// Sets the number of workers; 0 counts as 1.

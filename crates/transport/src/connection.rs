@@ -84,6 +84,8 @@ pub(crate) struct Connection {
     pub(crate) blocked: bool,
     /// More waits than its peer is quick to take, and its handler will be told when that is over.
     pub(crate) congested: bool,
+    /// A message is being sent in fragments: no other may go between them.
+    pub(crate) is_streaming: bool,
     /// The connection is in the turn's flush list.
     pub(crate) touched: bool,
     /// `rest` holds more than an unfinished frame.
@@ -122,6 +124,7 @@ impl Connection {
             paused: false,
             blocked: false,
             congested: false,
+            is_streaming: false,
             touched: false,
             left_over: false,
             is_shut: false,

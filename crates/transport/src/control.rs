@@ -104,7 +104,12 @@ impl Turn {
         if payload.len() > MAX_CONTROL_BYTES {
             return Err(SendError::ControlTooLong);
         }
-        self.admit(key, payload.len() + 2)?;
+        let bytes = payload.len() + 2;
+        match self.admit(key, bytes) {
+            Err(SendError::MessageNotFinished) if self.fits(key, bytes) => {}
+            Err(SendError::MessageNotFinished) => return Err(SendError::NoRoom),
+            admitted => admitted?,
+        }
         self.write_control(key, |_, cork| encode_server_frame(opcode, payload, cork));
         Ok(())
     }

@@ -60,4 +60,14 @@ pub enum SendError {
     /// A Ping or Pong carries at most 125 bytes (RFC 6455 §5.5).
     #[error("a control frame carries at most 125 bytes")]
     ControlTooLong,
+    /// A message that is being sent in fragments has not been finished (RFC 6455 §5.4).
+    #[error("a message in fragments has not been finished")]
+    MessageNotFinished,
+    /// A fragment has no room now; the connection stays open, and
+    /// [`Handler::handle_drained`](crate::Handler::handle_drained) tells when there is some.
+    #[error("there is no room for the fragment now")]
+    NoRoom,
+    /// A fragment of a text cuts a character, or is no text at all.
+    #[error("a fragment of a text is not UTF-8")]
+    InvalidUtf8,
 }

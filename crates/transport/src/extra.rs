@@ -9,6 +9,7 @@ use crate::connection::{Connection, Phase};
 use crate::handler::Cause;
 use crate::keep_alive::Live;
 use crate::rate_limit::Meter;
+use crate::streaming::Streaming;
 use crate::turn::Turn;
 use crate::wheel::{NEVER, Tick};
 
@@ -25,6 +26,8 @@ pub(crate) struct Extra {
     pub(crate) dropped: u64,
     /// What was agreed on in the handshake, if anything was.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// The message that is being sent in fragments, while there is one.
+    pub(crate) streaming: Option<Streaming>,
     /// The message in flight, where its text is not checked.
     pub(crate) gathered: Vec<u8>,
     /// Where a trusted proxy says that the client is.
@@ -40,6 +43,7 @@ impl Extra {
             && self.subprotocol.is_none()
             && self.peer_addr.is_none()
             && self.gathered.is_empty()
+            && self.streaming.is_none()
     }
 
     /// When to look at the timers next.

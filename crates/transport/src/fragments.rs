@@ -43,6 +43,9 @@ impl Turn {
             };
             *used += step;
             self.take_answer(key, start);
+            if let Some(ReceivedFragment::Fragment(fragment)) = &received {
+                self.figures.now.messages_received += u64::from(fragment.is_final);
+            }
             let cx = &mut Context { turn: self, key, input: &[] };
             match received {
                 Some(ReceivedFragment::Fragment(fragment)) if has_fragments => handler.handle_fragment(fragment, cx),

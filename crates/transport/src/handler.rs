@@ -67,6 +67,12 @@ pub trait Handler: Send + 'static {
     fn handle_close(&mut self, closed: Closed, cx: &mut Context<'_>) {
         let _ = (closed, cx);
     }
+
+    /// What it is called when one of its callbacks blocks the worker, in the log and in figures. Default: the name of the
+    /// type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// How a connection ended.

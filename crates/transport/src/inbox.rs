@@ -5,17 +5,18 @@
 //! worker once per batch. Either way commands keep the order in which one thread gave them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use wingbeat_websocket::CloseCode;
 
 use crate::connection::Waiting;
+use crate::drain::Drain;
 use crate::error::SendError;
 use crate::handle::ConnectionHandle;
 use crate::handler::Info;
@@ -23,6 +24,7 @@ use crate::http::HttpSeat;
 use crate::message::EncodedMessage;
 use crate::mount::{Answer, Upgrade};
 use crate::seats::Seat;
+use crate::stats::Stats;
 use crate::stream::Stream;
 use crate::turn::Turn;
 
@@ -60,6 +62,11 @@ impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.worker.0, self.index, self.generation)
     }
+}
+
+/// Nobody panics with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) enum Command {
@@ -109,6 +116,10 @@ pub(crate) enum Command {
     HttpEnded,
     TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),
+    Drain {
+        drain: Box<(Drain, Arc<AtomicUsize>)>,
+        by: Instant,
+    },
     Stop {
         code: CloseCode,
         reason: Box<str>,
@@ -190,6 +201,10 @@ struct Shared {
     sender: mpsc::UnboundedSender<Command>,
     waiting: AtomicUsize,
     max_waiting: usize,
+    /// What the worker has counted.
+    stats: Mutex<Stats>,
+    /// What was refused without the worker, by status.
+    refused: Mutex<BTreeMap<u16, u64>>,
 }
 
 /// The worker's end of its inbox.
@@ -201,8 +216,38 @@ pub(crate) struct InboxReceiver {
 impl Inbox {
     pub(crate) fn new(max_waiting: usize) -> (Self, InboxReceiver) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { sender, waiting: AtomicUsize::new(0), max_waiting });
+        let shared = Arc::new(Shared {
+            sender,
+            waiting: AtomicUsize::new(0),
+            max_waiting,
+            stats: Mutex::default(),
+            refused: Mutex::default(),
+        });
         (Self(shared.clone()), InboxReceiver { receiver, shared })
+    }
+
+    /// How many commands wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn publish(&self, stats: &Stats) {
+        lock(&self.0.stats).clone_from(stats);
+    }
+
+    pub(crate) fn count_refusal(&self, status: http::StatusCode) {
+        *lock(&self.0.refused).entry(status.as_u16()).or_default() += 1;
+        #[cfg(feature = "metrics")]
+        metrics::counter!("wingbeat_handshakes_total", "status" => status.as_str().to_owned()).increment(1);
+    }
+
+    /// The figures of the worker behind it.
+    fn stats(&self) -> Stats {
+        let mut stats = lock(&self.0.stats).clone();
+        for (status, count) in &*lock(&self.0.refused) {
+            *stats.handshakes.entry(*status).or_default() += count;
+        }
+        stats
     }
 
     fn identity(&self) -> usize {
@@ -255,6 +300,14 @@ impl Workers {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.inboxes.len()
+    }
+
+    /// Figures of all workers together, at most a tenth of a second old.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        self.inboxes.iter().for_each(|inbox| sum.add(&inbox.stats()));
+        sum
     }
 
     /// The workers' names.

@@ -1,12 +1,14 @@
 //! The moments of a connection's life, told to whom they concern: the log, the figures, the observer.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use wingbeat_websocket::ProtocolError;
 
+use crate::connection::Phase;
 use crate::handler::Closed;
 use crate::inbox::ConnectionId;
 use crate::mount::Request;
@@ -44,6 +46,9 @@ impl Shared {
     pub(crate) fn note_refusal(&self, request: Option<&RequestHead>, response: &http::Response<Bytes>) {
         let status = response.status();
         log_refusal(None, request, status);
+        if let Some(worker) = self.workers.ids().next() {
+            self.workers.inbox(worker).count_refusal(status);
+        }
         let Some(observer) = &self.observer else { return };
         let headers = &self.config.redaction.headers(response.headers(), None);
         let (at, body) = (Instant::now(), response.body());
@@ -74,6 +79,9 @@ impl Turn {
 
     /// The connection opens with these fields in the answer.
     pub(crate) fn note_open(&mut self, key: usize, response: &http::Response<()>, asked: Option<Box<RequestHead>>) {
+        self.figures.count_handshake(response.status());
+        self.figures.now.connections += 1;
+        self.figures.now.connections_opened += 1;
         let Some(request) = asked.or_else(|| self.asked.remove(&key)) else { return };
         let agreed = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
         let headers = self.redaction.headers(response.headers(), agreed);
@@ -92,6 +100,7 @@ impl Turn {
 
     /// The connection is answered with something other than 101.
     pub(crate) fn note_refusal(&mut self, key: usize, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        self.figures.count_handshake(status);
         let request = self.asked.remove(&key);
         log_refusal(Some(self.id_of(key)), request.as_deref(), status);
         if self.watch.is_some() {
@@ -129,9 +138,46 @@ impl Turn {
     /// The handler is about to be told that its connection is closed. What the peer gave for a reason is not logged: it
     /// may be anything.
     pub(crate) fn note_close(&mut self, key: usize, closed: &Closed) {
+        self.figures.count_close(closed);
         let id = self.id_of(key);
         tracing::debug!(connection = %id, code = closed.code.value(), cause = ?closed.cause, "a connection closed");
         self.tell(|observer| observer.handle_close(id, closed));
+    }
+
+    /// Of `bytes` and `messages` the socket took all that does not wait now.
+    #[cold]
+    pub(crate) fn note_stall(&mut self, key: usize, bytes: usize, messages: usize) {
+        let output = &self.connections[key].output;
+        let (bytes, messages) = (bytes.saturating_sub(output.len()), messages.saturating_sub(output.messages()));
+        self.figures.count_written(bytes, messages);
+        self.figures.stalled.push(key as u32);
+    }
+
+    /// Reading has failed.
+    #[cold]
+    pub(crate) fn note_read_error(&mut self, key: usize, error: &io::Error) {
+        let connection = &self.connections[key];
+        let is_new = matches!(connection.phase, Phase::Preamble | Phase::Head) && connection.rest.is_empty();
+        if is_new && connection.stream.is_encrypted() && error.kind() == io::ErrorKind::InvalidData {
+            self.figures.now.tls_failures += 1;
+        }
+    }
+
+    /// The batch took too long: who is to blame?
+    #[cold]
+    pub(crate) fn note_slow_turn(&mut self, spent: Duration) {
+        let callback = match self.pulse.suspect() {
+            None => "unknown".to_owned(),
+            Some((deed, key)) => {
+                let handler = self.connections.get(key).and_then(|connection| connection.handler.as_ref());
+                match handler.filter(|_| deed.is_of_handler()) {
+                    Some(handler) => format!("{} of {}", deed.name(), handler.name()),
+                    None => deed.name().to_owned(),
+                }
+            }
+        };
+        tracing::warn!(worker = self.id.index(), ?spent, callback, "a callback blocks its worker");
+        *self.figures.now.slow_turns.entry(callback).or_default() += 1;
     }
 
     /// The connection leaves the slab.

@@ -22,6 +22,7 @@ use crate::inbox::{Command, ConnectionId};
 use crate::keep_alive::Live;
 use crate::mount::{Answer, Mount, Request, Upgrade};
 use crate::options::SocketOptions;
+use crate::pulse::Deed;
 use crate::rate_limit::Meter;
 use crate::redaction::Redaction;
 use crate::seats::Seat;
@@ -117,6 +118,7 @@ impl Worker {
             return Some(used);
         }
         self.turn.note_request(key, &request);
+        self.turn.pulse.note(Deed::Request, key);
         self.handle_answer(key, ask(mount, request, &shared.config.redaction));
         Some(used)
     }
@@ -173,7 +175,7 @@ impl Worker {
         }
         let id = self.turn.id_of(key);
         self.turn.begin(key, upgrade);
-        self.close_if_stopping(id);
+        self.close_if_leaving(id);
         self.turn.carry_out();
         self.take_turn(key);
     }
@@ -206,6 +208,7 @@ impl Worker {
             listener: Some(connection.listener),
         };
         self.http_connections += 1;
+        self.turn.figures.now.http_connections_opened += 1;
         let seat = HttpSeat::new(connection.seat, self.turn.workers.inbox(self.turn.id).clone());
         (self.serve_http)(connection.stream, Bytes::copy_from_slice(input), source, seat);
     }
@@ -252,6 +255,7 @@ impl Turn {
         self.note_open(key, &upgrade.response, upgrade.asked);
         // Before the callback, after which the connection may be gone.
         self.read_again(key);
+        self.pulse.note(Deed::Open, key);
         self.call(key, Handler::handle_open);
     }
 

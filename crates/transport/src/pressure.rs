@@ -8,6 +8,7 @@ use crate::error::SendError;
 use crate::handler::{Cause, Handler};
 use crate::inbox::{Command, ConnectionId};
 use crate::output::Order;
+use crate::pulse::Deed;
 use crate::turn::Turn;
 
 /// What happens to a message for a peer that does not read and whose output is full, see
@@ -70,11 +71,12 @@ impl Turn {
         if connection.phase != Phase::Open {
             return Err(SendError::Closed);
         }
-        Ok(!connection.blocked && connection.output.len() + bytes <= connection.options.max_output_bytes)
+        Ok(!(connection.blocked | connection.is_streaming)
+            && connection.output.len() + bytes <= connection.options.max_output_bytes)
     }
 
     /// One message is always admitted, however large, once nothing waits before it.
-    fn fits(&self, key: usize, bytes: usize) -> bool {
+    pub(crate) fn fits(&self, key: usize, bytes: usize) -> bool {
         let connection = &self.connections[key];
         let (output, options) = (&connection.output, &connection.options);
         output.held() + bytes <= options.max_output_bytes && output.messages() < options.max_output_messages
@@ -96,6 +98,9 @@ impl Turn {
     /// Makes room for an answer, or closes.
     #[cold]
     fn make_room(&mut self, key: usize, bytes: usize) -> Result<(), SendError> {
+        if self.connections[key].is_streaming {
+            return Err(SendError::MessageNotFinished);
+        }
         if self.fits_at_last(key, bytes)? || self.evict(key, bytes) {
             return Ok(());
         }
@@ -107,6 +112,9 @@ impl Turn {
     /// Makes room for a frame, or takes it to where it may be dropped from; whether it did.
     #[cold]
     pub(crate) fn make_way(&mut self, key: usize, frame: &Bytes, is_droppable: bool) -> Result<bool, SendError> {
+        if self.connections[key].is_streaming {
+            return self.hold_back(key, frame, is_droppable).map(|()| true);
+        }
         let policy = self.connections[key].options.when_full;
         if policy == WhenFull::Close || !is_droppable {
             return self.make_room(key, frame.len()).map(|()| false);
@@ -138,7 +146,7 @@ impl Turn {
         true
     }
 
-    fn count_dropped(&mut self, key: usize, count: u64) {
+    pub(crate) fn count_dropped(&mut self, key: usize, count: u64) {
         self.note_drop(key, count);
         self.connections[key].extra_mut().dropped += count;
         self.dropped += count;
@@ -177,6 +185,7 @@ impl Turn {
         if let Some(key) = self.key_of(to)
             && self.connections[key].phase == Phase::Open
         {
+            self.pulse.note(Deed::Drained, key);
             self.call_only(key, Handler::handle_drained);
         }
     }

@@ -8,6 +8,7 @@ use crate::connection::Phase;
 use crate::context::Context;
 use crate::handler::Handler;
 use crate::message::Message;
+use crate::pulse::Deed;
 use crate::turn::{Panicked, Turn};
 use crate::worker::Worker;
 
@@ -38,6 +39,7 @@ impl Worker {
             match connection.stream.read(&mut self.buffer[before..]) {
                 Ok(0) => return self.turn.handle_eof(key),
                 Ok(count) => {
+                    self.turn.figures.now.bytes_received += count as u64;
                     let is_short = connection.stream.is_drained(count, self.buffer.len() - before);
                     connection.readable = !is_short || connection.hung_up;
                     let is_open = connection.phase == Phase::Open;
@@ -51,7 +53,10 @@ impl Worker {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
-                Err(error) => return self.turn.lose_by(key, &error),
+                Err(error) => {
+                    self.turn.note_read_error(key, &error);
+                    return self.turn.lose_by(key, &error);
+                }
             }
         }
     }
@@ -149,6 +154,7 @@ impl Turn {
                 }
                 self.end_run_early();
             }
+            self.pulse.note(Deed::Message, key);
             let run = self.catch(key, |handler, turn| match takes_parts {
                 false => turn.deliver_messages(key, handler, input, &mut used),
                 true => turn.deliver_fragments(key, handler, input, &mut used),
@@ -217,6 +223,7 @@ impl Turn {
                 Err(error) => return Step::Failed(error),
             };
             *used = end;
+            self.figures.now.messages_received += 1;
             let cx = &mut Context { turn: self, key, input };
             match message {
                 WholeMessage::Text(text) => handler.handle_message(Message::Text(text), cx),
@@ -249,6 +256,8 @@ impl Turn {
             Err(error) => return Some(Run::Failed(error)),
         };
         *used += step;
+        let is_message = matches!(received, Some(Received::Text(_) | Received::Binary(_)));
+        self.figures.now.messages_received += u64::from(is_message);
         if self.cork.len() > start {
             let answer = start as u32..self.cork.len() as u32;
             self.push_control(key, answer);

@@ -9,6 +9,7 @@ use wingbeat_websocket::CloseCode;
 
 use crate::inbox::{Command, Workers};
 use crate::server::Shared;
+use crate::stats::Stats;
 use crate::tls::TlsError;
 
 /// A server at work. Dropping it does not stop it; [`shutdown`](Self::shutdown) does.
@@ -47,6 +48,12 @@ impl Running {
     #[must_use]
     pub fn workers(&self) -> &Workers {
         &self.shared.workers
+    }
+
+    /// What it has done and does, in figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.workers.stats()
     }
 
     /// How many TCP connections there are now, HTTP included.

@@ -22,6 +22,7 @@ impl Turn {
         let result = self.send_shared(to, message, written.is_none());
         let Some(written) = written else { return };
         match self.key_of(to) {
+            Some(key) if result.is_ok() && self.connections[key].is_streaming => self.wait_for_stream(key, written),
             Some(key) if result.is_ok() && !self.connections[key].has_room() => {
                 self.connections[key].waiting.push(written);
             }
@@ -158,8 +159,11 @@ impl Turn {
         }
         let (pieces, length) = ([&frame[..], payload].into_iter(), frame.len() + payload.len());
         match connection.output.write_through(&mut connection.stream, pieces, length, |_| 1) {
-            Ok(Written::All) => {}
-            Ok(Written::Blocked) => connection.blocked = true,
+            Ok(Written::All) => self.figures.count_written(length, 1),
+            Ok(Written::Blocked) => {
+                connection.blocked = true;
+                self.note_stall(key, length, 1);
+            }
             Err(error) => {
                 connection.blame(&error);
                 self.mark_lost(key);

@@ -17,6 +17,7 @@ use crate::listener::Listener;
 use crate::mount::{Mount, Request, Routes};
 use crate::observer::Observer;
 use crate::options::SocketOptions;
+use crate::pulse::Pulse;
 use crate::raw::RawMount;
 use crate::running::Running;
 use crate::seats::Seats;
@@ -154,24 +155,24 @@ impl Server {
             listeners => listeners.to_vec(),
         };
         let (acceptors, local_addrs) = bind_all(&self.config, &listeners)?;
-        let (shared, receivers) = self.into_shared(listeners)?;
+        let (shared, ends) = self.into_shared(listeners)?;
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
-        for ((id, acceptors), receiver) in shared.workers.ids().zip(acceptors).zip(receivers) {
+        for ((id, acceptors), ends) in shared.workers.ids().zip(acceptors).zip(ends) {
             let serve_http = serve_http_with(http.clone(), shared.clone(), id, stopped.clone());
-            spawn_worker(id, shared.clone(), acceptors, receiver, serve_http, done.clone())?;
+            spawn_worker(id, shared.clone(), acceptors, ends, serve_http, done.clone())?;
         }
         Ok(Running { local_addrs, shared, stop, all_done })
     }
 
     /// Starts workers that do not listen: what they get they adopt.
     pub(crate) fn start_workers(self) -> Result<(Running, watch::Receiver<bool>), Error> {
-        let (shared, receivers) = self.into_shared(Vec::new())?;
+        let (shared, ends) = self.into_shared(Vec::new())?;
         let (stop, stopped) = watch::channel(false);
         let (done, all_done) = mpsc::channel(1);
-        for (id, receiver) in shared.workers.ids().zip(receivers) {
+        for (id, ends) in shared.workers.ids().zip(ends) {
             // Nothing that is adopted is ever handed to hyper.
-            spawn_worker(id, shared.clone(), Vec::new(), receiver, Box::new(|_, _, _, _| {}), done.clone())?;
+            spawn_worker(id, shared.clone(), Vec::new(), ends, Box::new(|_, _, _, _| {}), done.clone())?;
         }
         Ok((Running { local_addrs: Vec::new(), shared, stop, all_done }, stopped))
     }
@@ -181,13 +182,14 @@ impl Server {
         self.mounts.iter().map(|(path, _)| path.clone()).collect()
     }
 
-    fn into_shared(self, listeners: Vec<Listener>) -> Result<(Arc<Shared>, Vec<InboxReceiver>), Error> {
+    fn into_shared(self, listeners: Vec<Listener>) -> Result<(Arc<Shared>, Vec<WorkerEnds>), Error> {
         let mut routes = Routes::default();
         for (path, mount) in self.mounts {
             routes.insert(&path, mount)?;
         }
         let config = self.config;
-        let (inboxes, receivers) = (0..config.threads.max(1)).map(|_| Inbox::new(config.max_inbox_commands)).unzip();
+        let (inboxes, receivers): (_, Vec<_>) =
+            (0..config.threads.max(1)).map(|_| Inbox::new(config.max_inbox_commands)).unzip();
         let shared = Shared {
             head_limits: HeadLimits::DEFAULT.with_max_bytes(config.max_head_bytes).with_max_headers(config.max_headers),
             default_options: Arc::default(),
@@ -198,7 +200,10 @@ impl Server {
             observer: self.observer,
             config,
         };
-        Ok((Arc::new(shared), receivers))
+        #[cfg(feature = "metrics")]
+        crate::metrics::describe();
+        let pulses = crate::pulse::start(receivers.len());
+        Ok((Arc::new(shared), receivers.into_iter().zip(pulses).collect()))
     }
 }
 
@@ -211,7 +216,7 @@ fn bind_all(config: &Config, listeners: &[Listener]) -> Result<(Vec<Vec<Acceptor
     let mut by_worker: Vec<Vec<Acceptor>> = (0..workers).map(|_| Vec::new()).collect();
     let mut local_addrs = Vec::new();
     for listener in listeners {
-        let (acceptors, local) = bind(&listener.place, workers, config.send_buffer_bytes)?;
+        let (acceptors, local) = bind(&listener.place, workers, config)?;
         local_addrs.extend(local);
         by_worker.iter_mut().zip(acceptors).for_each(|(worker, acceptor)| worker.push(acceptor));
     }
@@ -229,12 +234,15 @@ where
     })
 }
 
+/// What a worker alone has of what others see of it.
+type WorkerEnds = (InboxReceiver, Pulse);
+
 /// A thread with a runtime of its own, on which the worker and all its tasks live.
 fn spawn_worker(
     id: WorkerId,
     shared: Arc<Shared>,
     acceptors: Vec<Acceptor>,
-    receiver: InboxReceiver,
+    (receiver, pulse): WorkerEnds,
     serve_http: ServeHttp,
     done: mpsc::Sender<()>,
 ) -> Result<(), Error> {
@@ -242,7 +250,7 @@ fn spawn_worker(
     let run = move || {
         let _done = done;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let worker = Worker::new(id, shared, acceptors, receiver, serve_http);
+        let worker = Worker::new(id, shared, acceptors, receiver, serve_http, pulse);
         match runtime.and_then(|runtime| Ok((runtime, worker?))) {
             Ok((runtime, worker)) => {
                 let _ = started.send(Ok(()));

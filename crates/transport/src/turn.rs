@@ -22,9 +22,11 @@ use crate::inbox::{
 use crate::message::EncodedMessage;
 use crate::observer::RequestHead;
 use crate::pools::Pools;
+use crate::pulse::{Deed, Pulse};
 use crate::redaction::Redaction;
 use crate::sending::Corked;
 use crate::server::Shared;
+use crate::stats::Figures;
 use crate::watch::Watch;
 use crate::wheel::{Tick, Wheel};
 
@@ -59,6 +61,8 @@ pub struct Turn {
     /// What was asked by connections that have no answer yet, by place in the slab, if somebody wants to know.
     pub(crate) asked: HashMap<usize, Box<RequestHead>>,
     pub(crate) redaction: Redaction,
+    pub(crate) figures: Figures,
+    pub(crate) pulse: Pulse,
     /// Commands that call handlers: they wait until the present callback has returned.
     callbacks: VecDeque<Command>,
     locals: HashMap<TypeId, Rc<dyn Any>>,
@@ -131,7 +135,7 @@ impl Turn {
 
 /// What the worker and its connections need.
 impl Turn {
-    pub(crate) fn new(shared: &Shared, id: WorkerId, wheel: Wheel) -> Self {
+    pub(crate) fn new(shared: &Shared, id: WorkerId, wheel: Wheel, pulse: Pulse) -> Self {
         Self {
             connections: Slab::new(),
             cork: Vec::new(),
@@ -149,6 +153,8 @@ impl Turn {
             watch: shared.observer.clone().map(Watch::new),
             asked: HashMap::new(),
             redaction: shared.config.redaction.clone(),
+            figures: Figures::default(),
+            pulse,
             callbacks: VecDeque::new(),
             locals: HashMap::new(),
         }
@@ -253,6 +259,7 @@ impl Turn {
 
     fn deliver_info(&mut self, to: ConnectionId, info: Info) {
         if let Some(key) = self.key_of(to) {
+            self.pulse.note(Deed::Info, key);
             self.call_only(key, |handler, cx| handler.handle_info(info, cx));
         }
     }
@@ -278,6 +285,7 @@ impl Turn {
             | Command::HttpBegun
             | Command::HttpEnded
             | Command::TaskEnded
+            | Command::Drain { .. }
             | Command::Stop { .. } => {
                 unreachable!("the worker itself takes these from its inbox")
             }
@@ -287,6 +295,7 @@ impl Turn {
     /// What the job asks for comes before what was asked for after the job.
     fn run_job(&mut self, job: Box<dyn FnOnce(&mut Self) + Send>) {
         let later = take_commands();
+        self.pulse.note(Deed::Job, 0);
         if catch_unwind(AssertUnwindSafe(|| job(self))).is_err() {
             tracing::error!("a job in a worker's turn panicked");
         }

@@ -25,6 +25,8 @@ pub(crate) struct Watch {
 struct Watched {
     id: ConnectionId,
     received: Finder,
+    /// How far the frame at the front of the input goes, if it was told and could not be taken yet: it comes again.
+    untaken: Option<usize>,
     sent: Finder,
     /// What is left to be written of the answer to the handshake.
     head_bytes: usize,
@@ -55,7 +57,8 @@ impl Turn {
     pub(crate) fn watch_open(&mut self, key: usize, exchange: &Exchange<'_>) {
         let (id, head_bytes) = (self.id_of(key), self.connections[key].output.len());
         self.with_watch(|watch| {
-            let watched = Watched { id, received: Finder::default(), sent: Finder::default(), head_bytes };
+            let (received, sent) = (Finder::default(), Finder::default());
+            let watched = Watched { id, received, untaken: None, sent, head_bytes };
             watch.open.insert(key, watched);
             watch.observer.handle_open(exchange);
         });
@@ -69,12 +72,19 @@ impl Turn {
         // Else nothing is taken, and the frame comes again.
         if connection.listens() && connection.handler.is_some() {
             self.with_watch(|watch| {
-                let Some(Watched { id, received, .. }) = watch.open.get_mut(&key) else { return };
+                let Some(Watched { id, received, untaken, .. }) = watch.open.get_mut(&key) else { return };
                 let tell = |frame: Frame<'_>| watch.observer.handle_frame(*id, &frame);
-                end = received.find(Direction::Received, input, tell);
+                let found = untaken.take().or_else(|| received.find(Direction::Received, input, tell));
+                (end, *untaken) = (found.unwrap_or(end), found);
             });
         }
-        self.take_messages(key, &mut input[..end])
+        let taken = self.take_messages(key, &mut input[..end]);
+        if taken.is_some()
+            && let Some(watched) = self.watch.as_mut().and_then(|watch| watch.open.get_mut(&key))
+        {
+            watched.untaken = None;
+        }
+        taken
     }
 
     /// The peer broke the protocol: what has come of its last frame is told as well.
@@ -149,21 +159,21 @@ struct Unfinished {
 }
 
 impl Finder {
-    /// Finds at most one frame at the front of `input`, and says how far to decode: as far as the frame goes, else all.
-    /// A header or control frame that is not all there comes again, with more behind it.
-    fn find(&mut self, direction: Direction, input: &[u8], tell: impl FnOnce(Frame<'_>)) -> usize {
+    /// Finds at most one frame at the front of `input`, or a piece of one, and says how far it goes. `None`: a header or
+    /// control frame that is not all there, and comes again with more behind it.
+    fn find(&mut self, direction: Direction, input: &[u8], tell: impl FnOnce(Frame<'_>)) -> Option<usize> {
         if self.unfinished.is_some() {
-            return self.go_on(direction, input, tell);
+            return Some(self.go_on(direction, input, tell));
         }
-        let Some(header) = Header::read(input) else { return input.len() };
+        let header = Header::read(input)?;
         let behind = &input[header.header_bytes..];
         let is_whole = header.payload_bytes <= behind.len() as u64;
         if header.is_control() && !is_whole {
-            return input.len();
+            return None;
         }
         self.payload.clear();
         self.unfinished = Some(Unfinished { header, remaining_bytes: header.payload_bytes });
-        header.header_bytes + self.go_on(direction, behind, tell)
+        Some(header.header_bytes + self.go_on(direction, behind, tell))
     }
 
     /// Takes more of the payload, and says how many bytes.

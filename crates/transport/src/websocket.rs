@@ -4,7 +4,7 @@
 //! queue is full nothing is read, so a loop that is slow slows its peer and nobody else.
 
 use tokio::sync::{mpsc, oneshot};
-use wingbeat_websocket::{CloseCode, Fragment};
+use wingbeat_websocket::{CloseCode, Fragment, MessageKind};
 
 use crate::context::Context;
 use crate::error::SendError;
@@ -12,6 +12,7 @@ use crate::handle::ConnectionHandle;
 use crate::handler::{Closed, Handler, Info};
 use crate::inbox::Command;
 use crate::message::{EncodedMessage, Message};
+use crate::streaming::MessageStream;
 use crate::tasks::TaskSeat;
 
 /// Messages that may wait for the loop.
@@ -113,6 +114,12 @@ impl WebSocket {
     /// [`SendError::Closed`] when the connection is closed, [`SendError::Busy`] when the worker's inbox is full.
     pub async fn send(&self, message: Message<'_>) -> Result<(), SendError> {
         self.handle.send_and_wait(EncodedMessage::new(message)).await
+    }
+
+    /// Begins a message that is sent in fragments as they become available.
+    #[must_use]
+    pub fn stream(&self, kind: MessageKind) -> MessageStream {
+        self.handle.stream(kind)
     }
 
     /// Sends a Ping; the Pong shows in [`recv_any`](Self::recv_any) if

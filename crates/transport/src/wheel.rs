@@ -45,6 +45,11 @@ impl Wheel {
         self.slots.entry(at).or_default().push(index);
     }
 
+    /// When `tick` begins.
+    pub(crate) fn instant(&self, tick: Tick) -> Instant {
+        self.start + Duration::from_millis(u64::from(tick) * TICK_MS)
+    }
+
     /// When the next slot comes up.
     pub(crate) fn next(&self) -> Option<Instant> {
         let (&tick, _) = self.slots.first_key_value()?;

@@ -17,13 +17,12 @@ use bytes::Bytes;
 use mio::{Events, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
-use wingbeat_websocket::CloseCode;
 
 use crate::binding::Acceptor;
-use crate::connection::Phase;
-use crate::handler::Cause;
+use crate::drain::Leaving;
 use crate::http::HttpSeat;
 use crate::inbox::{Command, ConnectionId, InTurn, Inbox, InboxReceiver, WorkerId};
+use crate::pulse::{Deed, Pulse};
 use crate::server::Shared;
 use crate::stream::{Socket, Stream};
 use crate::turn::Turn;
@@ -70,14 +69,7 @@ pub(crate) struct Worker {
     receiver: InboxReceiver,
     /// Connections that hyper serves.
     pub(crate) http_connections: usize,
-    stopping: Option<Stopping>,
-}
-
-/// How the server ends.
-struct Stopping {
-    code: CloseCode,
-    reason: Box<str>,
-    by: Instant,
+    pub(crate) leaving: Option<Leaving>,
 }
 
 /// The set's descriptor, for tokio to watch; the set itself stays ours.
@@ -96,13 +88,14 @@ impl Worker {
         mut acceptors: Vec<Acceptor>,
         receiver: InboxReceiver,
         serve_http: ServeHttp,
+        pulse: Pulse,
     ) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         for (index, acceptor) in acceptors.iter_mut().enumerate() {
             acceptor.register(poll.registry(), Token(FIRST_LISTENER + index))?;
         }
         Ok(Self {
-            turn: Turn::new(&shared, id, Wheel::new(Instant::now())),
+            turn: Turn::new(&shared, id, Wheel::new(Instant::now()), pulse),
             poll,
             // An unfinished head lies before what is read next.
             buffer: vec![0; shared.config.read_buffer_bytes.max(shared.config.max_head_bytes + MIN_READ_BYTES)],
@@ -114,7 +107,7 @@ impl Worker {
             accept_at: None,
             receiver,
             http_connections: 0,
-            stopping: None,
+            leaving: None,
         })
     }
 
@@ -142,23 +135,25 @@ impl Worker {
             self.turn.lose(key);
         }
         self.turn.carry_out();
+        self.turn.publish();
         Ok(())
     }
 
     fn is_done(&self) -> bool {
-        let Some(Stopping { by, .. }) = self.stopping else { return false };
+        let Some(leaving) = &self.leaving else { return false };
         let is_empty = self.turn.connections.is_empty() && self.http_connections == 0 && self.turn.tasks == 0;
-        is_empty || Instant::now() >= by
+        is_empty || leaving.is_over()
     }
 
-    fn keys(&self) -> Vec<usize> {
+    pub(crate) fn keys(&self) -> Vec<usize> {
         self.turn.connections.iter().map(|(key, _)| key).collect()
     }
 
     /// Until there is readiness, a command or a deadline.
     async fn wait(&mut self, set: &AsyncFd<Watched>, alarm: &mut Alarm, commands: &mut Vec<Command>) {
-        let stop_at = self.stopping.as_ref().map(|stopping| stopping.by);
-        let next = [self.turn.wheel.next(), self.accept_at, stop_at].into_iter().flatten().min();
+        let leave_at = self.leaving.as_ref().map(Leaving::next);
+        let publish_at = self.turn.figures.publish_at().map(|tick| self.turn.wheel.instant(tick));
+        let next = [self.turn.wheel.next(), self.accept_at, leave_at, publish_at].into_iter().flatten().min();
         poll_fn(|cx| {
             let has_commands = self.receiver.receiver.poll_recv_many(cx, commands, COMMANDS_PER_BATCH).is_ready();
             let is_ready = set.poll_read_ready(cx).is_ready();
@@ -174,6 +169,7 @@ impl Worker {
         commands: &mut Vec<Command>,
     ) -> io::Result<()> {
         let _present = InTurn::enter(&self.inbox);
+        self.turn.pulse.begin();
         let begun = Instant::now();
         self.turn.now = self.turn.wheel.tick(begun);
         self.receiver.settle(commands.len());
@@ -189,12 +185,19 @@ impl Worker {
             self.accept_at = None;
             self.accept();
         }
+        if self.leaving.is_some() {
+            self.drain(begun);
+        }
+        self.turn.pulse.note(Deed::Other, 0);
         self.turn.flush(WRITES_PER_BATCH);
         self.turn.carry_out();
         let spent = begun.elapsed();
         if spent > SLOW_BATCH {
-            tracing::warn!(worker = self.turn.id.index(), ?spent, "a callback blocks its worker");
+            self.turn.note_slow_turn(spent);
         }
+        self.turn.pulse.end();
+        self.turn.figures.now.http_connections = self.http_connections as u64;
+        self.turn.publish_in_time();
         Ok(())
     }
 
@@ -257,7 +260,8 @@ impl Worker {
             Command::HttpBegun => self.http_connections += 1,
             Command::HttpEnded => self.http_connections -= 1,
             Command::TaskEnded => self.turn.tasks -= 1,
-            Command::Stop { code, reason, by } => self.stop(Stopping { code, reason, by }),
+            Command::Stop { code, reason, by } => self.stop(Leaving::at_once(code, reason, by)),
+            Command::Drain { drain, by } => self.begin_drain(*drain, by),
             command => self.turn.apply(command),
         }
         self.turn.carry_out();
@@ -266,6 +270,26 @@ impl Worker {
     fn accept(&mut self) {
         for index in 0..self.acceptors.len() {
             self.accept_at_listener(index);
+        }
+    }
+
+    /// Takes all who wait.
+    pub(crate) fn accept_the_last(&mut self) {
+        for _ in 0..ACCEPTS_PER_BATCH {
+            self.accept_at = None;
+            self.accept();
+            // None are left, or none can be taken now.
+            if self.accept_at.is_none_or(|at| at > Instant::now()) {
+                break;
+            }
+        }
+    }
+
+    /// Accepts no more.
+    pub(crate) fn end_listening(&mut self) {
+        self.accept_at = None;
+        for mut acceptor in self.acceptors.drain(..) {
+            let _ = acceptor.deregister(self.poll.registry());
         }
     }
 
@@ -287,7 +311,9 @@ impl Worker {
     }
 
     fn admit(&mut self, listener: u8, mut socket: Socket, peer: Option<SocketAddr>) {
+        self.turn.figures.now.accepted += 1;
         let Some(mut seat) = self.shared.seats.take() else {
+            self.turn.figures.now.turned_away += 1;
             if self.shared.listeners[usize::from(listener)].tls.is_none() {
                 // One small write to an empty socket buffer; who cannot take even that learns nothing.
                 let _ =
@@ -296,6 +322,7 @@ impl Worker {
             return;
         };
         if !self.is_within_address_limit(listener, peer, &mut seat) {
+            self.turn.figures.now.turned_away += 1;
             return self.turn_away(listener, socket);
         }
         let Some((stream, phase)) = self.prepare(listener, socket, peer) else { return };
@@ -305,31 +332,6 @@ impl Worker {
             (connection.listener, connection.phase) = (listener, phase);
             let deadline = self.turn.wheel.deadline(self.turn.now, self.shared.config.handshake_timeout);
             self.turn.set_deadline(key, deadline);
-        }
-    }
-
-    /// Accepts no more and closes what there is; at `by` the rest is dropped.
-    fn stop(&mut self, stopping: Stopping) {
-        for mut acceptor in self.acceptors.drain(..) {
-            let _ = acceptor.deregister(self.poll.registry());
-        }
-        for key in self.keys() {
-            match self.turn.connections[key].phase {
-                Phase::Open => self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason),
-                Phase::Preamble | Phase::Head => self.turn.lose(key),
-                Phase::Deciding => self.turn.refuse(key, 503, "the server is going down"),
-                Phase::Closing | Phase::Lingering => {}
-            }
-        }
-        self.stopping = Some(stopping);
-    }
-
-    /// A connection that opened although the server is going down.
-    pub(crate) fn close_if_stopping(&mut self, id: ConnectionId) {
-        if let Some(stopping) = &self.stopping
-            && let Some(key) = self.turn.key_of(id)
-        {
-            self.turn.close_connection(key, Cause::Shutdown, stopping.code, &stopping.reason);
         }
     }
 }

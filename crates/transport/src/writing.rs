@@ -40,10 +40,12 @@ impl Turn {
             return;
         }
         if !connection.output.is_empty() || connection.stream.owes() {
+            let (bytes, messages) = (connection.output.len(), connection.output.messages());
             match connection.output.write(&mut connection.stream, &self.cork) {
-                Ok(Written::All) => {}
+                Ok(Written::All) => self.figures.count_written(bytes, messages),
                 Ok(Written::Blocked) => {
                     connection.blocked = true;
+                    self.note_stall(key, bytes, messages);
                     self.note_congestion(key);
                 }
                 Err(error) => {

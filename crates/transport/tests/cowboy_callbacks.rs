@@ -215,7 +215,7 @@ impl Handler for Echo {
 }
 
 #[test]
-fn ws_cb3_whole_messages_pings_and_pongs_but_no_close() {
+fn ws_cb3_cb37_whole_messages_pings_and_pongs_but_no_close() {
     let acts =
         Do { message: echo, ping: |payload, cx| cx.send(Message::Binary(payload)).expect("open"), ..Do::default() };
     let (server, log) = log_server(options(), acts);

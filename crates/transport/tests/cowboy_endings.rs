@@ -72,7 +72,7 @@ fn ws_cb29_silence() {
 }
 
 #[test]
-fn ws_cb31_ws_cb32_ws_cb33_what_the_peer_did_wrong() {
+fn ws_cb31_cb32_cb33_cb40_cb42_what_the_peer_did_wrong() {
     let limits = Limits::DEFAULT.with_max_frame_bytes(8).with_max_message_bytes(12).with_max_fragments(4);
     let pieces = |bytes: &[u8]| [masked(TEXT, bytes), masked(0, bytes)].concat();
     for (name, input, code, cause) in [
@@ -125,7 +125,7 @@ fn ws_cb36_the_server_goes() {
 }
 
 #[test]
-fn ws_cb36_the_first_cause_counts() {
+fn ws_cb36_cb39_the_first_cause_counts() {
     // The application had closed before the server went.
     let acts = Do { message: |_, cx| cx.close(CloseCode::NORMAL, ""), ..Do::default() };
     let (server, mut peer, log) = open(options(), acts);

@@ -210,7 +210,7 @@ fn a_socket_that_fails_in_handle_open_ends_only_its_connection() {
     next(&is_asked);
     let peer_addr = peer.stream.local_addr().expect("connected");
     peer.reset();
-    eventually("the system knows of the reset", || !support::is_connected_with(peer_addr));
+    eventually("the system knows of the reset", || !support::is_connected(server.addr(), peer_addr));
     is_gone.send(()).expect("the mount waits");
     assert_eq!(next(&closings).code, CloseCode::ABNORMAL);
     bystander.send_text("still there?");

@@ -75,7 +75,7 @@ fn ws_s3_exactly_one_host() {
 }
 
 #[test]
-fn ws_s4_upgrade_and_connection_name_websocket_and_upgrade() {
+fn ws_s4_cb44_upgrade_and_connection_name_websocket_and_upgrade() {
     let (server, _events) = echo_server();
     for (name, line) in [
         ("Upgrade", ""),
@@ -113,7 +113,7 @@ fn ws_s5_one_key_of_16_bytes() {
 }
 
 #[test]
-fn ws_s6_version_13() {
+fn ws_s6_cb44_version_13() {
     let (server, _events) = echo_server();
     let name = "Sec-WebSocket-Version";
     for (line, status, said) in [
@@ -128,7 +128,7 @@ fn ws_s6_version_13() {
 }
 
 #[test]
-fn ws_s7_foreign_origin_is_403_before_the_handler() {
+fn ws_s7_cb41_foreign_origin_is_403_before_the_handler() {
     let (open, events) = probe(echo);
     let server = Server::new(config()).handler("/", SocketOptions::default(), open);
     let server = TestServer::start(server);
@@ -147,7 +147,7 @@ fn ws_s7_foreign_origin_is_403_before_the_handler() {
 }
 
 #[test]
-fn ws_sec1_origins_of_each_mount() {
+fn ws_sec1_cb41_origins_of_each_mount() {
     let (any, _any) = probe(echo);
     let (list, _list) = probe(echo);
     let patterns = vec!["//*.example.com".parse().expect("a pattern")];
@@ -287,7 +287,7 @@ fn the_head_may_come_in_pieces_of_every_size() {
 }
 
 #[test]
-fn ws_s15_l4_l5_sec5_too_large_heads() {
+fn ws_s15_l4_l5_sec5_cb24_too_large_heads() {
     let (server, _events) = echo_server();
     let addr = server.addr();
     let request = |length: usize| {
@@ -322,6 +322,8 @@ fn ws_sec5_a_head_without_end_is_cut_at_the_cap() {
     writer.join().expect("no panic");
 }
 
+/// tungstenite parsed all of a head with each read (CVE-2023-43669); what it costs here is counted in the core, this shows
+/// that the transport asks the core no oftener than it has to.
 #[test]
 fn ws_sec17_a_head_byte_by_byte_costs_no_quadratic_time() {
     let server = Server::new(config()).handler("/", options(), |_| Ok(Silent));
@@ -336,12 +338,14 @@ fn ws_sec17_a_head_byte_by_byte_costs_no_quadratic_time() {
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
+/// ws crashed over more headers than its parser kept (CVE-2024-37890).
 #[test]
 fn ws_sec18_two_thousand_headers() {
     let (server, _events) = echo_server();
     check_refused(&upgrade("/", server.addr(), &"a: b\r\n".repeat(2000)), &server, 431, "too large");
 }
 
+/// Line breaks in headers, and the bytes over 7F that made a worker of Granian panic (2026).
 #[test]
 fn ws_sec11_sec36_bytes_that_no_header_may_have() {
     let (server, _events) = echo_server();
@@ -364,7 +368,7 @@ fn ws_sec11_sec36_bytes_that_no_header_may_have() {
 }
 
 #[test]
-fn ws_s15_l6_sec5_a_slow_head_is_cut_at_the_deadline() {
+fn ws_s15_l6_sec5_cb24_a_slow_head_is_cut_at_the_deadline() {
     let timeout = Duration::from_millis(300);
     let server = Server::new(config().with_handshake_timeout(timeout)).handler("/", options(), |_| Ok(Silent));
     let server = TestServer::start(server);
@@ -398,7 +402,7 @@ fn who_says_nothing_at_all_is_hung_up_on() {
 }
 
 #[test]
-fn ws_s15_l11_over_the_connection_limit_503() {
+fn ws_s15_l11_cb24_over_the_connection_limit_503() {
     let server = Server::new(config().with_max_connections(2)).handler("/", options(), |_| Ok(Silent));
     let server = TestServer::start(server);
     let (first, _second) = (server.open("/"), server.open("/"));

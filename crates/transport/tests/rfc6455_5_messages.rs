@@ -236,6 +236,7 @@ fn ws_sec9_too_large_frames_and_messages_are_1009_before_their_payload() {
     check_failed(&server, &events, &five, 1008, "fragments (SEC8)");
 }
 
+/// Bun panicked when a Close came in two packets (PR 23832).
 #[test]
 fn ws_sec38_a_close_may_come_byte_by_byte() {
     let (server, events) = echo_server();
@@ -286,7 +287,7 @@ fn ws_sec14_garbage_after_the_handshake_ends_only_its_own_connection() {
 }
 
 #[test]
-fn ws_l7_sec6_silence_beyond_the_idle_timeout_is_closed_with_its_code() {
+fn ws_l7_sec6_cb13_silence_beyond_the_idle_timeout_is_closed_with_its_code() {
     let timeout = Duration::from_millis(300);
     let options = SocketOptions::default()
         .with_idle_timeout(Some(timeout))
@@ -325,7 +326,7 @@ fn ws_sec6_a_header_and_then_silence_is_idle_too() {
 }
 
 #[test]
-fn without_an_idle_timeout_there_is_none() {
+fn ws_cb13_without_an_idle_timeout_there_is_none() {
     // Another connection's deadline shows that time has passed.
     let (never, _events) = support::probe(echo);
     let (soon, _soon) = support::probe(echo);

@@ -32,7 +32,7 @@ fn long_text() -> String {
 }
 
 #[test]
-fn ws_d5_without_the_option_or_the_offer_there_is_none() {
+fn ws_d5_cb15_without_the_option_or_the_offer_there_is_none() {
     let (server, _events) = probe_server(options(), echo);
     let (mut peer, params) = Peer::open_deflating(server.addr(), "/", PLAIN);
     assert_eq!(params, None, "the mount does not compress");
@@ -75,7 +75,7 @@ fn ws_d23_messages_are_compressed_from_the_threshold_on() {
 }
 
 #[test]
-fn ws_sec4_a_message_may_be_kept_from_compression() {
+fn ws_sec4_cb8_a_message_may_be_kept_from_compression() {
     let act = |message: Message<'_>, cx: &mut Context<'_>| {
         assert!(cx.is_compressed());
         cx.send_with(message, Compression::Never).expect("open");
@@ -140,6 +140,7 @@ fn a_long_broadcast_is_shared_compressed_too() {
     }
 }
 
+/// Bandit inflated a bomb without a limit (CVE-2026-39804).
 #[test]
 fn ws_d18_a_bomb_ends_its_own_connection_with_1009() {
     let limits = Limits::DEFAULT.with_max_message_bytes(64 << 10);
@@ -156,7 +157,7 @@ fn ws_d18_a_bomb_ends_its_own_connection_with_1009() {
 }
 
 #[test]
-fn ws_d22_past_the_budget_connections_do_without_takeover() {
+fn ws_d22_cb16_past_the_budget_connections_do_without_takeover() {
     let one = Arc::new(DeflateBudget::new(500 << 10));
     let options = options().with_deflate(TAKEOVER).with_deflate_budget(one.clone());
     let (server, events) = probe_server(options, echo);

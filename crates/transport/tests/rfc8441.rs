@@ -418,7 +418,7 @@ fn ws_x10_what_we_end_is_not_left_open() {
 }
 
 #[test]
-fn ws_x11_who_does_not_read_stops_its_own_stream_and_no_other() {
+fn ws_x11_cb23_who_does_not_read_stops_its_own_stream_and_no_other() {
     const WINDOW: u32 = 65_535;
     let (server, pauses) = pausing_server(http2(|http2| http2.with_stream_window_bytes(WINDOW)));
     let mut client = Raw::connect(server.addr());

@@ -1,7 +1,10 @@
 //! Peers that leave at the worst moment, half or whole, and peers that never do.
 
 mod support;
+#[path = "support/wire.rs"]
+mod wire;
 
+use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,8 @@ use support::{
     probe_server, upgrade,
 };
 use wingbeat_transport::{
-    Answer, Cause, Closed, ConnectionHandle, Context, EncodedMessage, Handler, Info, Message, Mount, Request, Server,
+    Answer, Cause, Closed, ConnectionHandle, Context, EncodedMessage, Handler, Http2Config, Info, Listener, Message,
+    Mount, Request, Server,
 };
 use wingbeat_websocket::CloseCode;
 
@@ -376,6 +380,50 @@ fn ws_sec6_half_open_peers_of_every_kind_hold_up_nobody() {
     assert_eq!(told, 100, "each that was open has ended, once");
     assert!(answers > 10, "{answers} answers meanwhile");
     drop(peers);
+}
+
+/// The same beneath TLS and HTTP/2: sessions that never begin, heads that never end within them, connections that say how
+/// they begin and nothing else.
+#[test]
+fn ws_sec6_half_open_peers_beneath_tls_and_http2_do_not_stay() {
+    const ANY_PORT: std::net::SocketAddr =
+        std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+    let timeout = Duration::from_millis(300);
+    let identity = wire::Identity::new();
+    let http2 = Http2Config::default().with_keep_alive(timeout, timeout).with_idle_timeout(timeout);
+    let config = config()
+        .with_handshake_timeout(timeout)
+        .with_http2(http2)
+        .with_listener(Listener::tcp(ANY_PORT))
+        .with_listener(Listener::tcp(ANY_PORT).with_tls(identity.tls()));
+    let (open, events) = probe(echo);
+    let server = TestServer::start(Server::new(config).handler("/", options(), open));
+    let [plain, encrypted] = *server.running().local_addrs() else { panic!("two addresses") };
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let begun = |addr, bytes: &[u8]| {
+        let mut stream = wire::tcp(addr);
+        stream.write_all(bytes).expect("room");
+        stream
+    };
+    let raw = [
+        begun(encrypted, b""),
+        begun(encrypted, b"\x16"),
+        begun(encrypted, b"\x16\x03\x01\x40\x00\x01"),
+        begun(encrypted, &[0x16, 3, 1, 0, 200, 1]),
+        begun(plain, &preface[..10]),
+        begun(plain, preface),
+        begun(plain, &[&preface[..], b"\0\0\x06\x04\0\0\0\0\0"].concat()),
+        begun(plain, &[&preface[..], b"\0\0\0\x04\0\0\0\0\0"].concat()),
+    ];
+    let within = [&b"G"[..], b"GET / HTTP/1.1\r\nHost: h\r\n", preface].map(|bytes| {
+        let mut session = identity.encrypt(wire::tcp(encrypted));
+        session.write_all(bytes).expect("room");
+        session.flush().expect("room");
+        session
+    });
+    eventually("they are gone", || server.running().connections() == 0);
+    assert!(events.rest().is_empty(), "no handler was made");
+    drop((raw, within));
 }
 
 /// The end of a token is the end of a connection, whatever the peer is doing; and a user has as many connections as the

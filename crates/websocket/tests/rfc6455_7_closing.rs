@@ -150,6 +150,7 @@ fn ws_c11_local_codes_never_leave() {
     }
 }
 
+/// Bun panicked over a Close in two packets (PR 23832).
 #[test]
 fn ws_sec38_a_close_in_pieces_and_nothing_after_it() {
     let stream = [masked(FIN | CLOSE, &close_payload(1000, "piece by piece")), b"\x83garbage".to_vec()].concat();

@@ -221,7 +221,7 @@ fn ws_d24_sec30_bad_answers_fail_the_handshake() {
 }
 
 #[test]
-fn ws_d24_windows_are_whatever_is_asked_for_within_9_to_15() {
+fn ws_d24_cb16_windows_are_whatever_is_asked_for_within_9_to_15() {
     for bits in 0..=255 {
         let config = DEFAULT.with_server_max_window_bits(bits).with_client_max_window_bits(bits).with_level(bits);
         assert_eq!(config.server_max_window_bits(), bits.clamp(9, 15));

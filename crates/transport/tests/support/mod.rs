@@ -561,13 +561,17 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
-/// Whether the system holds a connection of a server here with the peer at `addr`: not after its reset has come.
-pub(crate) fn is_connected_with(addr: SocketAddr) -> bool {
-    let SocketAddr::V4(addr) = addr else { panic!("tests speak IPv4") };
-    // The address as the machine keeps it, in network order.
-    let peer = format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port());
+/// Whether the system holds the connection of the server at `addr` with `peer`: not after its reset has come.
+pub(crate) fn is_connected(addr: SocketAddr, peer: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
-    table.lines().any(|line| line.split_whitespace().nth(2) == Some(&peer))
+    let ends = [listed(addr), listed(peer)];
+    table.lines().any(|line| line.split_whitespace().skip(1).take(2).eq(&ends))
+}
+
+/// As that table has it: the address as the machine keeps it, in network order.
+fn listed(addr: SocketAddr) -> String {
+    let SocketAddr::V4(addr) = addr else { panic!("tests speak IPv4") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port())
 }
 
 /// Waits until `is_true`, which something else brings about soon.

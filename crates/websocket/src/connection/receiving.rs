@@ -139,7 +139,7 @@ impl Connection {
     /// Whether a message is in flight: its first byte has come, its last has not.
     #[inline]
     pub fn is_receiving(&self) -> bool {
-        self.is_gathering()
+        self.held.as_ref().is_some_and(|held| held.message.is_some() || held.streamed.is_some())
     }
 
     /// Whether the message in flight is another than when this was last asked. For whoever wants to know how long one

@@ -155,6 +155,7 @@ mod tests {
         }
     }
 
+    /// Granian panicked over them (2026).
     #[test]
     fn ws_sec36_bytes_over_7f_are_refused() {
         for byte in 0x80..=0xFF {
@@ -163,6 +164,7 @@ mod tests {
         }
     }
 
+    /// The expression of ws for such a line took minutes (CVE-2021-32640).
     #[test]
     fn ws_sec19_a_line_of_spaces_is_read_once() {
         let line = [b" ".repeat(32 << 10), b"a".to_vec(), b" ".repeat(32 << 10), b";b".to_vec()].concat();
