@@ -120,6 +120,12 @@ impl HttpSeat {
         Self { seat: Some(seat), inbox }
     }
 
+    /// Announces to a worker what will be its own; `None` if the worker has ended.
+    pub(crate) fn announce(inbox: Inbox) -> Option<Self> {
+        inbox.post_always(Command::HttpBegun).ok()?;
+        Some(Self { seat: None, inbox })
+    }
+
     /// The seat, for what the connection becomes, counted for `payer`; the worker still waits for this. If `payer` is
     /// refused the seat stays, for the connection lives on.
     fn take_for(&mut self, payer: Payer, seats: &Seats) -> Result<Seat, NoPlace> {

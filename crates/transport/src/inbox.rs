@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Wake {
         to: ConnectionId,
     },
+    /// A connection is answered elsewhere and will be given to the worker: it waits for that.
+    HttpBegun,
     HttpEnded,
     TaskEnded,
     Run(Box<dyn FnOnce(&mut Turn) + Send>),

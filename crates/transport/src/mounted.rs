@@ -20,10 +20,11 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::error::Error;
+use crate::http::HttpSeat;
 use crate::inbox::{WorkerId, Workers};
 use crate::running::Running;
 use crate::server::{Server, Shared, refusal};
-use crate::upgrade::{self, Place, Response, Source};
+use crate::upgrade::{self, NoPlace, Place, Response, Source};
 
 /// What mounts answer, as a tower service over requests with any body: for hyper's connections, a tower stack, or, with
 /// the feature `axum`, [`router`](Self::router). Clone is cheap, and all clones are the same service.
@@ -128,8 +129,10 @@ impl Mounted {
         }
         let source = self.source_of(&head);
         let place = |payer| {
-            let seat = self.shared.seats.take_for(payer)?;
-            Ok(Place { worker: self.next_worker(), seat, served: None, guard: None })
+            let (seat, worker) = (self.shared.seats.take_for(payer)?, self.next_worker());
+            // Who has been answered is closed like any other, though the worker may stop before it has the stream.
+            let served = HttpSeat::announce(self.shared.workers.inbox(worker).clone()).ok_or(NoPlace::Full)?;
+            Ok(Place { worker, seat, served: Some(served), guard: None })
         };
         upgrade::answer(self.shared.clone(), found, http::Request::from_parts(head, body), source, place).await
     }

@@ -289,6 +289,7 @@ impl Turn {
             Command::Decide { .. }
             | Command::Adopt { .. }
             | Command::Wake { .. }
+            | Command::HttpBegun
             | Command::HttpEnded
             | Command::TaskEnded
             | Command::Drain { .. }

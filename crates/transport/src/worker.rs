@@ -302,6 +302,7 @@ impl Worker {
                 drop(served);
             }
             Command::Wake { to } => self.handle_wake(to),
+            Command::HttpBegun => self.http_connections += 1,
             Command::HttpEnded => self.http_connections -= 1,
             Command::TaskEnded => self.turn.tasks -= 1,
             Command::Stop { code, reason, by } => self.stop(Leaving::at_once(code, reason, by)),

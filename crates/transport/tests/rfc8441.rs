@@ -350,7 +350,10 @@ fn ws_x9_borders_of_frames_and_data_have_nothing_to_do_with_each_other() {
 
 #[test]
 fn ws_x10_after_the_closes_comes_the_end_of_the_stream() {
-    let (server, events) = server();
+    // Only what we end ourselves ends in time: dropping the stream would end it, too.
+    let (open, events) = probe(echo);
+    let options = options().with_close_timeout(3 * support::PATIENCE);
+    let server = TestServer::start(Server::new(config()).handler("/ws", options, open));
     wait_for(async {
         let client = connect(server.addr()).await;
         let mut socket = Socket::open(&client, server.addr(), "/ws").await;
@@ -381,9 +384,15 @@ fn ws_x10_a_reset_is_a_lost_connection() {
     client.send(DATA, END_STREAM, 5, &[]);
     assert_eq!(client.until(DATA, 5).flags, END_STREAM);
     assert_eq!(events.until_closed().code.value(), 1006);
+    // However much came right before it.
+    client.headers(9, &GOOD);
+    client.until(HEADERS, 9);
+    client.send(DATA, END_STREAM, 9, &masked(FIN | TEXT, b"last words"));
+    assert!(matches!(events.next(), Event::Opened(_)));
+    assert_eq!((events.text().as_str(), events.until_closed().code.value()), ("last words", 1006));
     // And an end of the whole connection.
-    client.headers(7, &GOOD);
-    client.until(HEADERS, 7);
+    client.headers(11, &GOOD);
+    client.until(HEADERS, 11);
     events.opened();
     drop(client);
     assert_eq!(events.until_closed().code.value(), 1006);
@@ -607,6 +616,37 @@ fn http2_keep_alive_finds_a_dead_peer() {
     // From here on nothing is read, hence no ping answered.
     assert_eq!(events.until_closed().code.value(), 1006);
     eventually("no seat is left", || server.running().connections() == 0);
+}
+
+#[test]
+fn http2_rapid_resets_end_the_connection() {
+    let (server, _events) = server();
+    let mut client = Raw::connect(server.addr());
+    client.until(SETTINGS, 0);
+    let gone = (0..10_000).any(|count| {
+        let stream = 2 * count + 1;
+        client.try_headers(stream, &GOOD).is_err()
+            || client.try_send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()).is_err()
+    });
+    let told = std::iter::from_fn(|| client.next()).any(|frame| frame.kind == GOAWAY && frame.number() == 11);
+    assert!(gone || told, "ENHANCE_YOUR_CALM");
+    eventually("no seat is left", || server.running().connections() == 0);
+    let _still_there = server.open("/ws");
+}
+
+#[test]
+fn http2_heads_are_limited_as_others_are() {
+    let (server, _events) = server();
+    let mut client = Raw::connect(server.addr());
+    let value = "v".repeat(100);
+    let names: Vec<_> = (0..150).map(|count| format!("x-{count}")).collect();
+    let fields = [GOOD.to_vec(), names.iter().map(|name| (name.as_str(), value.as_str())).collect()].concat();
+    client.headers(1, &fields);
+    let answer = client.until(HEADERS, 1);
+    // :status, its name from the static table (RFC 7541 §6.2.1), and 431 in its Huffman code.
+    assert_eq!(answer.payload, [0x48, 0x83, 0x69, 0x90, 0xFF]);
+    client.headers(3, &GOOD);
+    assert_eq!(client.until(HEADERS, 3).payload[0], 0x88);
 }
 
 #[test]

@@ -65,18 +65,27 @@ impl Raw {
     }
 
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.try_send(kind, flags, stream, payload).expect("taken");
+    }
+
+    /// To a server that may have hung up.
+    pub(crate) fn try_send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> std::io::Result<()> {
         let length = (payload.len() as u32).to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.stream.write_all(&[head, payload.to_vec()].concat()).expect("taken");
+        self.stream.write_all(&[head, payload.to_vec()].concat())
     }
 
     /// HEADERS whose fields are literals without indexing (RFC 7541 §6.2.2).
     pub(crate) fn headers(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.try_headers(stream, fields).expect("taken");
+    }
+
+    pub(crate) fn try_headers(&mut self, stream: u32, fields: &[(&str, &str)]) -> std::io::Result<()> {
         let field = |(name, value): &(&str, &str)| {
             [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
         };
         let block: Vec<u8> = fields.iter().flat_map(field).collect();
-        self.send(HEADERS, END_HEADERS, stream, &block);
+        self.try_send(HEADERS, END_HEADERS, stream, &block)
     }
 
     /// The next frame; settings and pings are acknowledged. `None` at the end of the connection.
