@@ -96,10 +96,14 @@ impl Turn {
     pub(crate) fn watch_message(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         let Some(timeout) = connection.options.message_timeout else { return };
-        if connection.protocol.take_begun() {
+        let extra = connection.extra.as_ref();
+        let gathers = extra.is_some_and(|extra| !extra.gathered.is_empty());
+        let is_watched = extra.is_some_and(|extra| extra.message_by.is_some());
+        if connection.protocol.take_begun() || gathers && !is_watched {
             connection.extra_mut().message_by = Some(self.wheel.deadline(self.now, timeout));
             self.schedule_timers(key);
         } else if !connection.protocol.is_receiving()
+            && !gathers
             && let Some(extra) = &mut connection.extra
         {
             extra.message_by = None;

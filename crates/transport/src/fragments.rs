@@ -90,6 +90,7 @@ impl Context<'_> {
         gathered.extend_from_slice(fragment.bytes());
         if fragment.is_final {
             let message = std::mem::take(gathered);
+            connection.extra_mut().message_by = None;
             self.deliver_unchecked(fragment.kind, &message, handler);
         }
     }

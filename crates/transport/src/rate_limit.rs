@@ -17,7 +17,8 @@ use wingbeat_websocket::CloseCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// Messages, Pings and Pongs included. A message counts when it is complete.
+    /// Messages, Pings and Pongs included. A message counts when it is complete; where the handler takes fragments as
+    /// they come, each piece counts.
     pub messages: Allowance,
     /// Bytes as they come: headers count, and compressed messages before they are inflated. A message that has begun is
     /// taken as far as it has come; by what that was too much, what follows is too soon.

@@ -4,10 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{
-    BINARY, FIN, PATIENCE, Peer, TEXT, TestServer, config, echo, masked, options, probe, probe_server, silent,
-};
-use wingbeat_transport::{Cause, Context, EncodedMessage, KeepAlive, Message, Server};
+use support::{BINARY, FIN, PATIENCE, Peer, TestServer, config, echo, masked, options, probe, probe_server, silent};
+use wingbeat_transport::{Cause, Context, EncodedMessage, KeepAlive, Message, Server, SocketOptions};
 use wingbeat_websocket::{CloseCode, MessageKind, Received};
 
 const MS_100: Duration = Duration::from_millis(100);
@@ -187,22 +185,45 @@ fn ws_sec6_a_message_that_drips_is_cut() {
 
 #[test]
 fn ws_sec6_a_fragmented_message_that_never_ends_is_cut() {
-    let (server, _events) = probe_server(options().with_message_timeout(Some(3 * MS_100)), silent);
+    for checks_text in [true, false] {
+        let options = options().with_message_timeout(Some(3 * MS_100)).with_checked_text(checks_text);
+        let (server, _events) = probe_server(options, silent);
+        let mut peer = server.open("/").rude();
+        let begun = Instant::now();
+        while begun.elapsed() < 8 * MS_100 {
+            peer.send_fragment(MessageKind::Binary, b"more", false);
+            std::thread::sleep(MS_100 / 2);
+        }
+        peer.expect_close(1008);
+    }
+}
+
+#[test]
+fn ws_sec6_a_message_taken_in_fragments_may_last() {
+    let options = options().with_message_timeout(Some(2 * MS_100)).with_fragments(true);
+    let (server, events) = probe_server(options, silent);
     let mut peer = server.open("/").rude();
+    events.opened();
     let begun = Instant::now();
     while begun.elapsed() < 8 * MS_100 {
         peer.send_fragment(MessageKind::Binary, b"more", false);
         std::thread::sleep(MS_100 / 2);
     }
-    peer.expect_close(1008);
+    assert!(events.rest().is_empty(), "it is still open");
 }
 
 #[test]
 fn ws_sec6_many_messages_in_pieces_are_not_one_that_takes_long() {
+    for checks_text in [true, false] {
+        many_in_pieces(options().with_checked_text(checks_text));
+    }
+}
+
+fn many_in_pieces(options: SocketOptions) {
     let timeout = 8 * MS_100;
-    let (server, _events) = probe_server(options().with_message_timeout(Some(timeout)), echo);
+    let (server, _events) = probe_server(options.with_message_timeout(Some(timeout)), echo);
     let mut peer = server.open("/");
-    let message = masked(FIN | TEXT, &[b'x'; 300]);
+    let message = masked(FIN | BINARY, &[b'x'; 300]);
     let (first, second) = message.split_at(150);
     peer.write(first);
     let (begun, mut last) = (Instant::now(), Instant::now());
@@ -211,14 +232,14 @@ fn ws_sec6_many_messages_in_pieces_are_not_one_that_takes_long() {
         // The end of one and the beginning of the next come together, so that always one is in flight.
         peer.write(&[second, first].concat());
         match peer.recv() {
-            Received::Text(text) => assert_eq!(text.len(), 300),
+            Received::Binary(bytes) => assert_eq!(bytes.len(), 300),
             // Unless this thread was away for so long.
             other => return assert!(last.elapsed() > timeout / 2, "{other:?}"),
         }
         last = Instant::now();
     }
     peer.write(second);
-    assert_eq!(peer.recv_text().len(), 300);
+    assert_eq!(peer.recv_binary().len(), 300);
 }
 
 #[test]
