@@ -12,12 +12,12 @@ pub(super) fn print(played: &[Played]) {
         return;
     }
     print_line(
-        ["cell", "floor per second", "CPU ns", "**ours**", "CPU", "p99"]
+        ["cell", "floor per second", "CPU ns", "ours: rate", "CPU", "p99", "core"]
             .into_iter()
             .map(String::from)
             .chain(peers.iter().cloned()),
     );
-    print_line((0..6 + peers.len()).map(|_| "---".into()));
+    print_line((0..7 + peers.len()).map(|_| "---".into()));
     for played in played {
         let rows = played.rows();
         let of = |kind: Kind| played.of_kind(kind).next().and_then(|turns| row(&rows, &turns.server));
@@ -29,6 +29,7 @@ pub(super) fn print(played: &[Played]) {
             number(ours.and_then(|row| row.rate_ratio), 2),
             number(ours.and_then(|row| row.cpu_ratio), 2),
             number(ours.and_then(|row| row.p99_ratio), 2),
+            number(ours.and_then(|row| row.utilisation), 2),
         ];
         columns.extend(peers.iter().map(|peer| number(row(&rows, peer).and_then(|row| row.rate_ratio), 2)));
         print_line(columns);
