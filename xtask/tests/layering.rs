@@ -38,7 +38,7 @@ const PURE_CRATES: &[&str] = &["websocket", "phoenix"];
 
 /// Files in other crates that take the time as an argument and touch nothing outside.
 const PURE_FILES: &[&str] =
-    &["crates/channels/src/token/etf", "crates/channels/src/token/payload.rs", "crates/transport/src/wheel.rs"];
+    &["crates/channels/src/token/etf", "crates/channels/src/token/payload.rs", "crates/transport/src/worker/wheel.rs"];
 
 const IMPURE: &[&str] = &["tokio", "mio::", "std::net", "std::thread", "std::fs", "Instant::now", "SystemTime::now"];
 

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::http2::Http2Config;
-use crate::listener::Listener;
-use crate::redaction::Redaction;
+use crate::http::http2::Http2Config;
+use crate::observer::redaction::Redaction;
+use crate::server::listener::Listener;
 
 /// The longest that a worker looks for work.
 pub(crate) const MAX_SPIN: Duration = Duration::from_micros(50);

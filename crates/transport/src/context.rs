@@ -10,9 +10,9 @@ use crate::connection::Phase;
 use crate::error::SendError;
 use crate::handle::ConnectionHandle;
 use crate::handler::Cause;
-use crate::inbox::ConnectionId;
 use crate::message::{EncodedMessage, Message};
-use crate::turn::Turn;
+use crate::worker::inbox::ConnectionId;
+use crate::worker::turn::Turn;
 
 /// Payloads from this size on are written from where they lie, at once.
 const LARGE_BYTES: usize = 64 << 10;

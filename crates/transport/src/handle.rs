@@ -3,11 +3,11 @@
 use tokio::sync::oneshot;
 use wingbeat_websocket::CloseCode;
 
-use crate::control::MAX_CONTROL_BYTES;
+use crate::connection::control::MAX_CONTROL_BYTES;
 use crate::error::SendError;
-use crate::inbox::{Command, ConnectionId, Inbox};
 use crate::message::EncodedMessage;
-use crate::turn::Turn;
+use crate::worker::inbox::{Command, ConnectionId, Inbox};
+use crate::worker::turn::Turn;
 
 /// One connection, from any thread. It does not keep the connection open. A clone is one reference count; an
 /// [`id`](Self::id) is none, and enough for [`Turn::send_to`](crate::Turn::send_to) and its like.

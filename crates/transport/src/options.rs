@@ -6,10 +6,10 @@ use std::time::Duration;
 use wingbeat_websocket::deflate::{DeflateBudget, DeflateConfig};
 use wingbeat_websocket::{CloseCode, Limits};
 
-use crate::keep_alive::KeepAlive;
-use crate::origin::CheckOrigin;
-use crate::pressure::WhenFull;
-use crate::rate_limit::RateLimit;
+use crate::connection::keep_alive::KeepAlive;
+use crate::connection::rate_limit::RateLimit;
+use crate::mount::origin::CheckOrigin;
+use crate::output::pressure::WhenFull;
 
 /// What one connection may do and cost. One value is shared by all connections of a mount.
 #[derive(Clone, Debug)]

@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::error::SendError;
 use crate::handle::ConnectionHandle;
 use crate::handler::{Closed, Handler, Info};
-use crate::inbox::Command;
 use crate::message::{EncodedMessage, Message};
-use crate::streaming::MessageStream;
-use crate::tasks::TaskSeat;
+use crate::output::streaming::MessageStream;
+use crate::worker::inbox::Command;
+use crate::worker::tasks::TaskSeat;
 
 /// Messages that may wait for the loop.
 const MAX_WAITING: usize = 16;

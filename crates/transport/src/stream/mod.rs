@@ -18,7 +18,7 @@ pub(crate) use self::asynchronous::AsyncStream;
 pub(crate) use self::polled::Polled;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::tls::TlsStream;
-use crate::inbox::{ConnectionId, Inbox};
+use crate::worker::inbox::{ConnectionId, Inbox};
 
 /// A byte stream that never blocks and tells its readiness to the worker's set.
 #[derive(Debug)]

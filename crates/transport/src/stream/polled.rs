@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::inbox::{Command, ConnectionId, Inbox};
+use crate::worker::inbox::{Command, ConnectionId, Inbox};
 
 /// What one write hands over at most: hyper keeps up to three of them for a stream of HTTP/2, whatever their size.
 const MAX_PIECE_BYTES: usize = 16 << 10;
