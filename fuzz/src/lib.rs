@@ -15,15 +15,15 @@ mod stream;
 // Pure files of the transport, which shows them to nobody. They are formatted, and their tests run, where they belong.
 #[rustfmt::skip]
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../crates/transport/src/forwarded.rs"]
+#[path = "../../crates/transport/src/mount/forwarded.rs"]
 mod forwarded;
 #[rustfmt::skip]
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../crates/transport/src/network.rs"]
+#[path = "../../crates/transport/src/mount/network.rs"]
 mod network;
 #[rustfmt::skip]
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../crates/transport/src/proxy_protocol.rs"]
+#[path = "../../crates/transport/src/mount/proxy_protocol.rs"]
 mod proxy_protocol;
 
 pub use decoder::decoder;

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::mount::network::{Network, any_contains};
+use super::network::{Network, any_contains};
 
 /// Which fields the proxies write. The other kind is never looked at: a proxy that does not know it passes on what the
 /// client made up.
