@@ -113,8 +113,8 @@ impl Config {
     /// what ping-pong over a few connections mostly waits for; the price is a core that is busy while they talk. Under
     /// load, when there is always something to do, and while all are silent it changes nothing.
     ///
-    /// Measured: ping-pong of 20 bytes over one connection on a machine of two cores, shared with others: 26 us at the
-    /// median instead of 48, with 100 connections no difference. `bench/README.md` has the command.
+    /// Measured: ping-pong of 20 bytes over one connection on a machine of two cores takes 20 us at the median instead of
+    /// 67, and 0.99 of a core instead of 0.36. `bench/README.md` has the command.
     #[must_use]
     pub fn with_spin(self, spin: Duration) -> Self {
         Self { spin: spin.min(MAX_SPIN), ..self }
