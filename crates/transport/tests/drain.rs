@@ -130,14 +130,15 @@ fn who_is_not_open_yet_gets_an_answer() {
 
 #[test]
 fn who_waited_to_be_accepted_is_served_and_closed() {
-    let (block, _blocked) = probe(|_, _| std::thread::sleep(Duration::from_millis(700)));
+    let (block, blocked) = probe(|_, _| std::thread::sleep(Duration::from_millis(700)));
     let (open, _events) = probe(silent);
     let server = Server::new(config()).handler("/block", options(), block).handler("/", options(), open);
     let running = server.start(not_found()).expect("a loopback port");
     let addr = running.local_addr();
     let mut blocker = Peer::open(addr, "/block");
     blocker.send_text("now");
-    std::thread::sleep(Duration::from_millis(100));
+    blocked.opened();
+    assert_eq!(blocked.text(), "now", "the worker is in the callback, and accepts nobody");
     let mut waiting: Vec<_> = (0..50)
         .map(|_| {
             let mut peer = Peer::connect(addr);
