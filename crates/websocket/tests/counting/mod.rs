@@ -23,11 +23,13 @@ fn count(change: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
+        // SAFETY: the caller keeps the contract of this call, which is the system's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
+        // SAFETY: the caller keeps the contract of this call, which is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
 
@@ -35,6 +37,7 @@ unsafe impl GlobalAlloc for Counting {
         // The old and the new block may both be there for a moment.
         count(bytes as isize);
         count(-(layout.size() as isize));
+        // SAFETY: the caller keeps the contract of this call, which is the system's.
         unsafe { System.realloc(pointer, layout, bytes) }
     }
 }
